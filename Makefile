@@ -1,0 +1,55 @@
+# The two commands a newcomer needs: `make run` and `make test`.
+# Needs only git, make and Python >= 3.11 with venv; uv is brought into .venv by itself.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := requirements/lock.txt
+STAMP := $(VENV)/.denchi-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup lock locale lint format types floors test test-all bench evaluate promises soak fuzz outage pictures clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "denchi needs Python 3.11 or newer; this is $$($(PYTHON) --version). Say which with: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(STAMP): $(BIN)/uv $(LOCK) pyproject.toml
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r $(LOCK)
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
+	@touch $@
+
+setup: $(STAMP) ## create .venv with the locked versions
+
+run: $(STAMP) ## the demo: an emulated meter, the whole path, the TUI
+	$(BIN)/denchi demo
+
+lock: $(BIN)/uv ## renew the hashed requirements lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	  --all-extras --group dev --no-emit-index-url --no-header \
+	  --output-file $(LOCK) pyproject.toml requirements/build.in
+
+locale: $(STAMP) ## compile the message catalogues
+	$(BIN)/python -m tests.house.compile_catalogues
+
+format: $(STAMP) ## format the code
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+
+lint: $(STAMP) ## ruff, mypy --strict, import floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(STAMP) ## the fast suite: no root, no network
+	$(BIN)/pytest -n 2 -m "not lab and not servers and not faults and not slow and not browser"
+
+test-all: $(STAMP) ## everything: lab, servers, faults, browser
+	$(BIN)/pytest -n 2 -m "not lab and not servers and not faults"
+	$(BIN)/pytest -m "lab or servers or faults"
