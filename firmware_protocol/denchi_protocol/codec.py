@@ -389,6 +389,8 @@ class MeterSpec:
     current: Literal["signed", "unsigned"]
     checksum: bool
     maturity: Maturity
+    positive: Literal["wiring", "charge", "discharge"] = "wiring"
+    """What a positive current means: how the meter was plugged in, or into / out of the battery."""
     descriptors: UsbDescriptors | None = None
     also: tuple[Transport, ...] = ()
     """Second ways to the same device (HID beside bulk), same codec."""

@@ -36,6 +36,15 @@ def default_config_file() -> Path:
     return Path(platformdirs.user_config_dir("denchi", appauthor=False)) / "config.toml"
 
 
+def _or_outer(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """`denchi --data-dir D sessions` and `denchi sessions --data-dir D` say the same."""
+    outer = ctx.find_root().obj
+    if value is None and isinstance(outer, dict) and param.name:
+        found = outer.get(param.name)
+        return found if isinstance(found, Path) else None
+    return value
+
+
 def common_options(command: F) -> F:
     """Add ``--data-dir`` and ``--config``; the command gets ``data_dir`` and ``config`` (Path | None).
 
@@ -46,6 +55,7 @@ def common_options(command: F) -> F:
         envvar="DENCHI_CONFIG",
         type=click.Path(path_type=Path, dir_okay=False),
         default=None,
+        callback=_or_outer,
         help="Configuration file (DENCHI_CONFIG).",
     )(command)
     return click.option(
@@ -53,6 +63,7 @@ def common_options(command: F) -> F:
         envvar="DENCHI_DATA_DIR",
         type=click.Path(path_type=Path, file_okay=False),
         default=None,
+        callback=_or_outer,
         help="Where denchi keeps its data (DENCHI_DATA_DIR).",
     )(command)
 
