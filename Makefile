@@ -8,7 +8,7 @@ LOCK := requirements/lock.txt
 STAMP := $(VENV)/.denchi-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup lock locale lint format types floors test test-all bench evaluate promises soak fuzz outage pictures clean
+.PHONY: help run setup lock locale lint format test test-all test-all-rest bench evaluate promises soak fuzz outage pictures clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,7 +35,7 @@ lock: $(BIN)/uv ## renew the hashed requirements lock
 	  --output-file $(LOCK) pyproject.toml requirements/build.in
 
 locale: $(STAMP) ## compile the message catalogues
-	$(BIN)/python -m tests.house.compile_catalogues
+	$(BIN)/python tests/house/compile_catalogues.py
 
 format: $(STAMP) ## format the code
 	$(BIN)/ruff check --fix-only --quiet .
@@ -50,6 +50,8 @@ lint: $(STAMP) ## ruff, mypy --strict, import floors
 test: $(STAMP) ## the fast suite: no root, no network
 	$(BIN)/pytest -n 2 -m "not lab and not servers and not faults and not slow and not browser"
 
-test-all: $(STAMP) ## everything: lab, servers, faults, browser
-	$(BIN)/pytest -n 2 -m "not lab and not servers and not faults"
+test-all: test test-all-rest ## everything: lab, servers, faults, browser
+
+test-all-rest: $(STAMP)
+	$(BIN)/pytest -n 2 -m "(slow or browser) and not lab and not servers and not faults"
 	$(BIN)/pytest -m "lab or servers or faults"

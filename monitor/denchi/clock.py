@@ -98,6 +98,11 @@ class AnchoredClock:
         self._wall = clock.wall_ns() if anchor_wall_ns is None else anchor_wall_ns
         self._monotonic = clock.monotonic_ns()
 
+    def reanchor(self, wall_ns: int | None = None) -> None:
+        """Anchor anew, between two sessions and never inside one."""
+        self._wall = self.clock.wall_ns() if wall_ns is None else wall_ns
+        self._monotonic = self.clock.monotonic_ns()
+
     def now_ns(self) -> int:
         """Session time now, UTC ns."""
         return self.at(self.clock.monotonic_ns())

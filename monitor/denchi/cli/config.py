@@ -1,0 +1,64 @@
+"""``denchi config``: show (with where each value came from), validate, schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from denchi.cli.common import common_options, default_config_file, json_option, talk
+
+
+@click.group()
+def config() -> None:
+    """The configuration file."""
+
+
+@config.command()
+@json_option
+@common_options
+def show(as_json: bool, data_dir: Path | None, config: Path | None) -> int:
+    """Every setting in force, and where it came from."""
+    from denchi.config import load
+
+    loaded = load(config or default_config_file(), must_exist=config is not None)
+    for key, value, origin in loaded.rows():
+        if as_json:
+            click.echo(
+                json.dumps({"key": key, "value": value, "origin": origin}, ensure_ascii=False)
+            )
+        else:
+            click.echo(f"{key} = {json.dumps(value, ensure_ascii=False)}    # {origin}")
+    return 0
+
+
+@config.command()
+@common_options
+def validate(data_dir: Path | None, config: Path | None) -> int:
+    """Check the configuration: file, line, key and suggestion for what is wrong."""
+    from denchi.config import load
+    from denchi.health import profiles
+    from denchi.outputs import registry
+
+    path = config or default_config_file()
+    loaded = load(path, must_exist=config is not None)
+    for name, settings in loaded.settings.output.items():
+        registry.configure(name, settings, path=path)
+    for bench in loaded.settings.bench.values():
+        profiles.load(bench.profile, loaded.settings.profiles_dir)
+    talk(
+        f"{path}: nothing wrong found"
+        if path.exists()
+        else f"{path} is not there; the defaults are in force"
+    )
+    return 0
+
+
+@config.command()
+def schema() -> int:
+    """The configuration's JSON schema."""
+    from denchi.config import schema as describe
+
+    click.echo(json.dumps(describe(), indent=2, ensure_ascii=False))
+    return 0

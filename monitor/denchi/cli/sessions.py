@@ -1,0 +1,142 @@
+"""``denchi sessions`` and ``denchi compare``: recorded sessions, read beside the daemon."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from denchi.cli.common import common_options, default_data_dir, json_option, talk
+
+
+def _reader(data_dir: Path | None) -> Any:
+    from denchi.store.reader import JournalReader
+
+    return JournalReader(data_dir or default_data_dir())
+
+
+@click.group(invoke_without_command=True)
+@json_option
+@click.option("--limit", default=100, type=click.IntRange(1, 100_000))
+@click.option("--search", default=None, help="Brand, model, serial, bench or operator.")
+@common_options
+@click.pass_context
+def sessions(
+    ctx: click.Context,
+    as_json: bool,
+    limit: int,
+    search: str | None,
+    data_dir: Path | None,
+    config: Path | None,
+) -> int:
+    """List recorded sessions, newest last."""
+    if ctx.invoked_subcommand is not None:
+        ctx.obj = (ctx.obj or {}) | {"data_dir": data_dir}
+        return 0
+    from denchi.daemon.lines import session_line
+    from denchi.text import clean
+
+    stored = _reader(data_dir).sessions(limit=limit, before=None, search=search)
+    for one in reversed(stored):
+        line = session_line(one.session, samples=one.samples, gaps=one.gaps)
+        if as_json:
+            click.echo(json.dumps(line, ensure_ascii=False))
+        else:
+            mark = " SIMULATED" if line["origin"] == "simulated" else ""
+            click.echo(
+                f"{line['started'][:19]}  {line['id']:32} {clean(line['bench'], 16):16} "
+                f"{clean(line['unit'], 24) or '-':24} {line['samples']:>10} {line['verdict'] or 'running'}{mark}"
+            )
+    if not stored and not as_json:
+        talk("no session is recorded here yet")
+    return 0
+
+
+@sessions.command("delete")
+@click.argument("session_id")
+@common_options
+def delete(session_id: str, data_dir: Path | None, config: Path | None) -> int:
+    """Delete an ended session, through the daemon where one runs."""
+    from denchi.daemon.client import SyncClient
+    from denchi.errors import ApiError, InputError
+    from denchi.store.journal import Journal
+
+    where = data_dir or default_data_dir()
+    if _reader(where).session(session_id) is None:
+        raise InputError(f"no session {session_id!r}", cure="`denchi sessions` lists them")
+    try:
+        client = SyncClient.connect(where, timeout_s=2.0)
+    except ApiError:
+        journal = Journal.open(where)
+        try:
+            journal.delete_session(session_id)
+        finally:
+            journal.close()
+    else:
+        client.request("DELETE", f"/v1/sessions/{session_id}")
+    talk(f"deleted {session_id}")
+    return 0
+
+
+def figures(reader: Any, session_id: str) -> dict[str, Any]:
+    """The figures of one session for a comparison, from its stored report and its samples' roll-ups."""
+    from denchi.errors import InputError
+
+    stored = reader.session(session_id)
+    if stored is None:
+        raise InputError(f"no session {session_id!r}", cure="`denchi sessions` lists them")
+    summary = (stored.report or {}).get("summary", {})
+    out: dict[str, Any] = {"id": session_id, "samples": stored.samples, "gaps": stored.gaps}
+    out["verdict"] = stored.session.verdict.word if stored.session.verdict else None
+    for name in ("span_s", "wh_out", "ah_out", "wh_in", "ah_in"):
+        out[name] = summary.get(name)
+    series = reader.series(
+        session_id,
+        "meter",
+        ["vbus_uv", "ibus_ua", "power_w", "temp_mc.case", "temp_mc.meter"],
+        None,
+        None,
+        400,
+    )
+    series = series if isinstance(series, dict) else series.__dict__
+    for name, columns in series["channels"].items():
+        low = [v for v in columns["min"] if v is not None and v == v]
+        high = [v for v in columns["max"] if v is not None and v == v]
+        out[f"{name}.min"] = min(low, default=None)
+        out[f"{name}.max"] = max(high, default=None)
+    return out
+
+
+@click.command()
+@click.argument("first")
+@click.argument("second")
+@json_option
+@common_options
+def compare(
+    first: str, second: str, as_json: bool, data_dir: Path | None, config: Path | None
+) -> int:
+    """Two sessions side by side, with their differences."""
+    reader = _reader(data_dir)
+    a, b = figures(reader, first), figures(reader, second)
+    rows = []
+    for key in a:
+        x, y = a[key], b.get(key)
+        numbers = isinstance(x, (int, float)) and isinstance(y, (int, float))
+        rows.append(
+            {"figure": key, "first": x, "second": y, "difference": y - x if numbers else None}
+        )
+    if as_json:
+        click.echo(json.dumps({"first": first, "second": second, "figures": rows}))
+        return 0
+    for row in rows:
+        cells = [_cell(row[k]) for k in ("first", "second", "difference")]
+        click.echo(f"{row['figure']:18} {cells[0]:>26} {cells[1]:>26} {cells[2]:>14}")
+    return 0
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

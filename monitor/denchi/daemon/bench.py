@@ -1,0 +1,593 @@
+"""One bench at work: its links, the session that runs on it, its findings and its live view.
+
+Threads: each instrument's link calls ``_Port`` on its own thread, which stamps, gates and journals
+and never waits for anything slower; one pipeline thread a bench does the rest (health, live view,
+listeners). ``_gate_lock`` guards the session's exchange and is held for microseconds on the meter's
+side; ``_lock`` guards what health and the API see, and no meter's thread ever waits for it, but for
+the very first sample, when no health runs yet. Order where both are held: ``_lock``, ``_gate_lock``.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from denchi.clock import NS, AnchoredClock
+from denchi.config import BenchConfig
+from denchi.daemon.hub import Hub
+from denchi.daemon.lines import finding_line, meter_dict, session_line, unit_dict, verdict_dict
+from denchi.daemon.live import LiveView
+from denchi.daemon.pipeline import SessionPipe, Taken
+from denchi.errors import InputError
+from denchi.ingest import Gate
+from denchi.model import Finding, Gap, Origin, Session, SessionMeta, Severity, Unit
+from denchi.text import clean
+from denchi_protocol.codec import DeviceInfo, Event, MeterSpec, PdMessage
+from denchi_protocol.samples import SampleBlock
+
+if TYPE_CHECKING:
+    from denchi.drivers.link import LinkState, MeterLink
+    from denchi.health.profiles import Profile
+    from denchi.recalls.answer import RecallAnswer
+    from denchi.store.journal import Journal
+
+log = logging.getLogger(__name__)
+
+MAX_FINDINGS: Final = 200
+MAX_BACKLOG: Final = 4096
+"""Blocks that health may fall behind before it is told a gap instead (the journal has them all)."""
+
+
+@dataclass(slots=True)
+class LinkView:
+    """What is known of one instrument's link."""
+
+    spec: MeterSpec
+    port: str
+    serial: str = ""
+    model: str = ""
+    firmware: str = ""
+    state: str = "searching"
+    since_ns: int = 0
+    message: str = ""
+    cure: str = ""
+    link: MeterLink | None = None
+
+    def meter(self) -> dict[str, Any]:
+        """The ``meter`` object of docs/api.md."""
+        return meter_dict(
+            self.spec, serial=self.serial, firmware=self.firmware, port=self.port, model=self.model
+        )
+
+
+@dataclass(slots=True)
+class Services:
+    """What a bench needs of the daemon."""
+
+    journal: Journal
+    hub: Hub
+    profile: Callable[[str], Profile]
+    check_recall: Callable[[Unit], RecallAnswer | None]
+    recall_finding: Callable[[RecallAnswer, int], Finding | None]
+    alarm: Callable[[str, str, Finding], None]
+    """(bench, finding id, finding): remote alarms."""
+    on_unit: Callable[[Unit], None] = field(default=lambda _unit: None)
+
+
+_Job: TypeAlias = tuple[SessionPipe, Taken] | Callable[[], None] | None
+
+
+class _Port:
+    """A link's listener: the instrument of one role."""
+
+    def __init__(self, bench: Bench, role: str) -> None:
+        self._bench, self._role = bench, role
+
+    def on_events(self, link: MeterLink, events: list[Event], t_ns: int) -> None:
+        """Called on the meter's thread."""
+        self._bench.take(self._role, events)
+
+    def on_state(self, link: MeterLink, state: LinkState) -> None:
+        """Called on the meter's thread."""
+        self._bench.link_state(self._role, state)
+
+
+class Bench:
+    """One meter, with optional probes, watching one unit."""
+
+    def __init__(
+        self,
+        name: str,
+        config: BenchConfig,
+        services: Services,
+        *,
+        clock: AnchoredClock | None = None,
+        origin: Origin = "meter",
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.origin: Origin = origin
+        self.clock = clock or AnchoredClock()
+        self.links: dict[str, LinkView] = {}
+        self.unit = Unit()
+        self.recall: RecallAnswer | None = None
+        self.answers: dict[str, bool] = {}
+        self.symptoms: tuple[str, ...] = ()
+        self.recall_answered: bool | None = None
+        """The maker's recorded answer for a serial: affected or not; None = not asked."""
+        self.screening: Any = None
+        self.acknowledged: set[str] = set()
+        self.pd_messages = 0
+        self.behind = 0
+        self._services = services
+        self._lock = threading.RLock()
+        self._gate_lock = threading.RLock()
+        self._live = LiveView()
+        self._pipe: SessionPipe | None = None
+        self._queue: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._lines: list[dict[str, Any]] = []
+        self._thread = threading.Thread(target=self._work, name=f"bench-{name}", daemon=True)
+        self.progress = 0
+
+    # -- life --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the pipeline thread."""
+        self._thread.start()
+
+    def attach(self, role: str, view: LinkView, make: Callable[[_Port], MeterLink]) -> None:
+        """Give the bench an instrument and start its link."""
+        self.links[role] = view
+        view.link = make(_Port(self, role))
+        view.link.start()
+
+    def detach(self, role: str) -> None:
+        """Stop an instrument's link and forget it."""
+        view = self.links.pop(role, None)
+        if view and view.link:
+            view.link.stop(timeout=1.5)
+
+    def stop(self) -> None:
+        """Release the meters, judge what is waiting, end the session."""
+        for role in list(self.links):
+            self.detach(role)
+        self._queue.put(None)
+        if self._thread.is_alive():
+            self._thread.join(timeout=1.5)
+        self.end_session()
+
+    # -- sessions ----------------------------------------------------------------------------
+
+    def begin_session(
+        self,
+        unit: Unit | None = None,
+        *,
+        profile: str | None = None,
+        operator: str = "",
+        meta: SessionMeta | None = None,
+    ) -> Session:
+        """End the running session and begin a new one, with a new anchor of the clock."""
+        from denchi.health.engine import HealthEngine
+
+        chosen = self._services.profile(profile or self.config.profile)
+        with self._lock:
+            self.end_session()
+            last = max((i.gate.last_ns or 0 for i in self._instruments()), default=0)
+            wall = max(self.clock.clock.wall_ns(), last + NS // 1000)
+            self.clock.reanchor(wall)
+            start_ns = self.clock.now_ns()
+            if unit is not None:
+                self.unit = unit
+            main = self.links.get("meter") or self.links.get("battery")
+            session = Session(
+                id=_session_id(start_ns, self.name),
+                origin=self.origin,
+                started_ns=start_ns,
+                bench=self.name,
+                meter=main.spec.key if main else "",
+                unit=self.unit,
+                profile=chosen.name,
+                operator=clean(operator, 80),
+                meta=self._meta(meta),
+            )
+            engine = HealthEngine(
+                chosen,
+                session.meta,
+                start_ns=start_ns,
+                temperature_places=self._places(),
+                rate_hz=main.spec.rate_hz if main else None,
+            )
+            self._services.journal.begin_session(session)
+            pipe = SessionPipe(session, engine, self._services.journal)
+            self._live.clear()
+            self._lines, self.pd_messages = [], 0
+            self.answers, self.symptoms, self.recall_answered = {}, (), None
+            with self._gate_lock:
+                self._pipe = pipe
+                for role in self.links:
+                    self._register(role)
+            self._recheck(pipe)
+        return session
+
+    def end_session(self) -> None:
+        """End the running session with its verdict, if one runs."""
+        with self._lock:
+            with self._gate_lock:
+                pipe, self._pipe = self._pipe, None
+            if pipe is None:
+                return
+            end_ns = self.clock.now_ns()
+            pipe.keep(pipe.engine.finish(end_ns))
+            report = self._verdict(pipe, end_ns)
+            body = verdict_dict(report) | {"summary": _summary(pipe)}
+            if self.recall is not None:
+                body["recall"] = self.recall.to_json()
+            self._services.journal.end_session(pipe.session.id, end_ns, report.verdict, body)
+
+    def set_unit(self, unit: Unit) -> None:
+        """Say which unit is on the bench; the recall lists are asked at once."""
+        with self._lock:
+            self.unit = unit
+            self.recall = None
+            if (pipe := self._pipe) is not None:
+                meta = replace(
+                    pipe.session.meta,
+                    rated_mah=unit.rated_mah or pipe.session.meta.rated_mah,
+                    rated_wh=unit.rated_wh or pipe.session.meta.rated_wh,
+                    max_w=unit.max_w or pipe.session.meta.max_w,
+                )
+                pipe.session = replace(pipe.session, unit=unit, meta=meta)
+                pipe.engine.set_meta(meta)
+                self._services.journal.update_session(pipe.session)
+                self._recheck(pipe)
+            self._services.on_unit(unit)
+
+    def answer(self, answers: dict[str, bool]) -> None:
+        """Take answers to questions that findings asked."""
+        with self._lock:
+            self.answers.update(answers)
+            if (pipe := self._pipe) is not None:
+                now = self.clock.now_ns()
+                for question, value in answers.items():
+                    self._publish_findings(
+                        pipe, pipe.keep(pipe.engine.answer(question, value, now))
+                    )
+
+    def recheck(self) -> None:
+        """The recall lists changed: ask them again about this unit."""
+        with self._lock:
+            if self._pipe is not None:
+                self._recheck(self._pipe)
+
+    def reload_profile(self) -> None:
+        """Limits changed in the configuration: the running session goes on with the new ones."""
+        with self._lock:
+            if (pipe := self._pipe) is not None:
+                pipe.engine.set_profile(self._services.profile(pipe.session.profile))
+
+    def acknowledge(self, finding_id: str) -> bool:
+        """Acknowledge an alarm; False when this bench has no such finding."""
+        with self._lock:
+            for line in self._lines:
+                if line["id"] == finding_id:
+                    line["acknowledged"] = True
+                    self._services.journal.ack_finding(finding_id)
+                    return True
+        return False
+
+    def alarms(self) -> list[dict[str, Any]]:
+        """Danger and caution findings that nobody has acknowledged."""
+        with self._lock:
+            return [x for x in self._lines if x["severity"] != "info" and not x["acknowledged"]]
+
+    # -- the meter's side (called on its thread) -----------------------------------------------
+
+    def take(self, role: str, events: list[Event]) -> None:
+        """Gate, journal, and hand over to the pipeline thread."""
+        for event in events:
+            if isinstance(event, DeviceInfo):
+                self._device(role, event)
+        if self._pipe is None:
+            if not any(isinstance(e, SampleBlock) and len(e) for e in events):
+                return
+            with self._lock:
+                if self._pipe is None:
+                    self.begin_session()
+        with self._gate_lock:
+            pipe = self._pipe
+            if pipe is None:
+                return
+            if role not in pipe.instruments:
+                self._register(role)
+            taken = pipe.take(role, events)
+        if self._queue.qsize() > MAX_BACKLOG:
+            # Health is behind: it is told the absence; the journal already has every sample.
+            self.behind += len(taken)
+            spans = [t.what for t in taken if isinstance(t.what, SampleBlock)]
+            taken = [Taken(role, Gap(int(b.t_ns[0]), int(b.t_ns[-1]), "overload")) for b in spans]
+        for one in taken:
+            self._queue.put((pipe, one))
+
+    def link_state(self, role: str, state: LinkState) -> None:
+        """A link changed state."""
+        view = self.links.get(role)
+        if view is None:
+            return
+        word = str(state.state)
+        with self._gate_lock:
+            reconnect = word in ("gone", "searching", "opening", "settling") and view.state in (
+                "streaming",
+                "stale",
+            )
+            view.state, view.since_ns = word, self.clock.now_ns()
+            view.message, view.cure = clean(state.message, 200), clean(state.cure, 200)
+            if reconnect and self._pipe and role in self._pipe.instruments:
+                self._pipe.instruments[role].gate.connected("unplugged")
+        self._queue.put(self._publish_state)
+
+    def _device(self, role: str, info: DeviceInfo) -> None:
+        view = self.links.get(role)
+        if view is not None:
+            view.model = clean(info.model or view.model, 60)
+            view.serial = clean(info.serial or view.serial, 60)
+            view.firmware = clean(info.firmware or view.firmware, 40)
+
+    # -- the pipeline thread ---------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while True:
+            try:
+                job = self._queue.get(timeout=0.5)
+            except queue.Empty:
+                job = self._tick
+            if job is None:
+                return
+            try:
+                if isinstance(job, tuple):
+                    self._judge(*job)
+                else:
+                    job()
+            except Exception:
+                # A detector's bug must not end the measuring: it is logged, shown, and told as data.
+                log.exception("bench %s: health failed on one block", self.name)
+            self.progress += 1
+
+    def _judge(self, pipe: SessionPipe, taken: Taken) -> None:
+        with self._lock:
+            if pipe is not self._pipe:
+                return  # its session has ended meanwhile
+            what = taken.what
+            if isinstance(what, SampleBlock):
+                gate = pipe.instruments[taken.role].gate if taken.role in pipe.instruments else None
+                self._live.feed(taken.role, what, gate.rate_hz if gate else None)
+                if self._services.hub.listened and (
+                    message := self._live.thinned(taken.role, what)
+                ):
+                    self._services.hub.publish(message | {"bench": self.name})
+            elif isinstance(what, Gap):
+                message = {
+                    "type": "gap",
+                    "start_ns": what.start_ns,
+                    "end_ns": what.end_ns,
+                    "cause": what.cause,
+                }
+                self._services.hub.publish(message | {"bench": self.name})
+            elif isinstance(what, PdMessage):
+                self._publish_pd(what)
+            self._publish_findings(pipe, pipe.judge(taken))
+        if self.screening is not None:
+            self.screening.on_taken(taken)
+
+    def _tick(self) -> None:
+        with self._lock:
+            if (pipe := self._pipe) is not None:
+                self._publish_findings(pipe, pipe.keep(pipe.engine.advance(self.clock.now_ns())))
+        if self.screening is not None:
+            self.screening.on_tick()
+
+    def _publish_findings(self, pipe: SessionPipe, found: list[tuple[str, Finding]]) -> None:
+        for id_, finding in found:
+            line = finding_line(
+                finding, pipe.session.started_ns, id_=id_, bench=self.name, session=pipe.session.id
+            )
+            self._lines.append(line)
+            del self._lines[:-MAX_FINDINGS]
+            self._services.hub.publish({"type": "finding"} | line)
+            if finding.severity > Severity.INFO or finding.ends:
+                self._services.alarm(self.name, id_, finding)
+
+    def _publish_pd(self, message: PdMessage) -> None:
+        self.pd_messages += 1
+        if self._services.hub.listened:
+            from denchi_protocol.usb_pd import decode
+
+            line = decode(message.wire, message.sop).to_json()
+            self._services.hub.publish(
+                {"type": "pd", "bench": self.name, "t_ns": message.t_ns} | line
+            )
+
+    def _publish_state(self) -> None:
+        if self._services.hub.listened:
+            self._services.hub.publish(
+                {"type": "link", "bench": self.name, "link": self._link_state()}
+            )
+
+    # -- what the api shows ----------------------------------------------------------------------
+
+    @property
+    def session(self) -> Session | None:
+        """The running session."""
+        pipe = self._pipe
+        return pipe.session if pipe else None
+
+    def state(self) -> dict[str, Any]:
+        """The bench object of docs/api.md."""
+        with self._lock:
+            now = self.clock.now_ns()
+            pipe = self._pipe
+            main = self.links.get("meter") or self.links.get("battery")
+            out: dict[str, Any] = {
+                "name": self.name,
+                "origin": self.origin,
+                "link": self._link_state(),
+                "meter": main.meter() if main else None,
+                "probes": {r: v.meter() for r, v in self.links.items() if v is not main},
+                "position": self.config.position,
+                "unit": unit_dict(self.unit),
+                "recall": self.recall.to_json() if self.recall else None,
+                "live": self._live.state(now),
+                "findings": list(self._lines),
+                "screening": self.screening.state() if self.screening else None,
+                "pd_messages": self.pd_messages,
+                "answers": dict(self.answers),
+                "health_behind": self.behind,
+            }
+            if pipe is None:
+                return out | {"session": None, "energy": None, "contract": None, "verdict": None}
+            session = session_line(pipe.session, samples=pipe.samples, gaps=pipe.gaps) | {
+                "started_ns": pipe.session.started_ns,
+                "duration_s": round((now - pipe.session.started_ns) / NS, 3),
+                "gap_s": round(pipe.gap_ns / NS, 3),
+            }
+            summary = pipe.engine.summary()
+            report = self._verdict(pipe, now)
+            return out | {
+                "session": session | {"verdict": report.verdict.word},
+                "energy": {
+                    "wh_out": summary.wh_out,
+                    "ah_out": summary.ah_out,
+                    "wh_in": summary.wh_in,
+                    "ah_in": summary.ah_in,
+                    "seconds": summary.span_s,
+                },
+                "contract": contract_dict(pipe.engine.contract),
+                "verdict": verdict_dict(report),
+            }
+
+    def _link_state(self) -> dict[str, Any]:
+        main = self.links.get("meter") or self.links.get("battery")
+        if main is None:
+            return {"state": "searching", "since_ns": 0, "message": "", "cure": ""}
+        instrument = self._pipe.instruments.get("meter") if self._pipe else None
+        counters = main.link.counters() if main.link else None
+        word = main.state
+        if word == "streaming" and instrument is not None and instrument.gate.settling:
+            word = "settling"
+        return {
+            "state": word,
+            "since_ns": main.since_ns,
+            "message": main.message,
+            "cure": main.cure,
+            "rate_hz": round(counters.rate_hz, 2) if counters else 0.0,
+            "frames": counters.frames if counters else 0,
+            "rejected": counters.rejected if counters else 0,
+            "reconnects": counters.reconnects if counters else 0,
+            "unchecked": not main.spec.checksum,
+        }
+
+    # -- helpers -----------------------------------------------------------------------------
+
+    def _instruments(self) -> list[Any]:
+        return list(self._pipe.instruments.values()) if self._pipe else []
+
+    def _register(self, role: str) -> None:
+        pipe, view = self._pipe, self.links.get(role)
+        if pipe is None or view is None:
+            raise InputError(f"bench {self.name} has no instrument {role!r}")
+        position = self.config.position if role == "meter" else "output"
+        gate = Gate.of(
+            view.spec, reversed_=self.config.reversed and role == "meter", position=position
+        )
+        info = {
+            "key": view.spec.key,
+            "model": view.model,
+            "serial": view.serial,
+            "firmware": view.firmware,
+            "maturity": view.spec.maturity,
+            "channels": view.spec.channels,
+            "extra": {"port": view.port, "temperature_place": view.spec.temperature_place},
+        }
+        pipe.add(role, gate, info)
+
+    def _meta(self, meta: SessionMeta | None) -> SessionMeta:
+        unit = self.unit
+        base = meta or SessionMeta(meter_position=self.config.position)
+        return replace(
+            base,
+            rated_mah=base.rated_mah or unit.rated_mah,
+            rated_wh=base.rated_wh or unit.rated_wh,
+            max_w=base.max_w or unit.max_w,
+            chemistry=base.chemistry or unit.chemistry,
+        )
+
+    def _places(self) -> frozenset[str]:
+        places = set()
+        for role, view in self.links.items():
+            if role in ("case", "ambient"):
+                places.add(role)
+            elif view.spec.temperature_place:
+                places.add(view.spec.temperature_place)
+        return frozenset(places)
+
+    def _recheck(self, pipe: SessionPipe) -> None:
+        if not self.unit.known:
+            return
+        before = self.recall.status if self.recall else None
+        self.recall = self._services.check_recall(self.unit)
+        if self.recall is not None and self.recall.status != before:
+            finding = self._services.recall_finding(self.recall, self.clock.now_ns())
+            if finding is not None:
+                self._publish_findings(pipe, pipe.keep([finding]))
+
+    def _verdict(self, pipe: SessionPipe, now_ns: int) -> Any:
+        return pipe.engine.verdict(
+            recall=self.recall.status if self.recall else None,
+            recall_answered=self.recall_answered is not None,
+            symptoms=self.symptoms,
+            end_ns=now_ns,
+        )
+
+
+def contract_dict(contract: Any) -> dict[str, Any] | None:
+    """The ``contract`` object of docs/api.md."""
+    if contract is None:
+        return None
+    pdos = getattr(contract, "pdos", ()) or ()
+    active = getattr(contract, "position", None)
+    return {
+        "kind": contract.kind,
+        "voltage_v": contract.voltage_v,
+        "current_a": contract.current_a,
+        "since_ns": contract.since_ns,
+        "from": contract.source,
+        "low_v": contract.low_v,
+        "high_v": contract.high_v,
+        "pdos": [
+            {"position": i, "text": str(p), "active": i == active} for i, p in enumerate(pdos, 1)
+        ],
+    }
+
+
+def _summary(pipe: SessionPipe) -> dict[str, Any]:
+    from dataclasses import asdict, is_dataclass
+
+    summary = pipe.engine.summary()
+    if not is_dataclass(summary) or isinstance(summary, type):
+        return {}
+    return {
+        k: v
+        for k, v in asdict(summary).items()
+        if isinstance(v, (int, float, str, bool, list, dict, tuple, type(None)))
+    }
+
+
+def _session_id(start_ns: int, bench: str) -> str:
+    from datetime import UTC, datetime
+
+    moment = datetime.fromtimestamp(start_ns // NS, UTC)
+    return f"{moment:%Y%m%d-%H%M%S}-{bench}-{uuid.uuid4().hex[:4]}"

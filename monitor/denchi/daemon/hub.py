@@ -1,0 +1,91 @@
+"""The hub: messages from worker threads to listeners, none of whom can hold anything up.
+
+Each listener has a bounded queue; one that does not read is dropped, never waited for. A message is
+turned to JSON once for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from typing import Any, Final
+
+MAX_WAITING: Final = 512
+"""Messages a listener may fall behind (about 10 s at full rate) before it is dropped."""
+
+
+class Listener:
+    """One open stream. ``get`` returns a JSON line, or None when the stream is over."""
+
+    def __init__(self, max_hz: float) -> None:
+        self.max_hz = max_hz
+        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING + 1)
+        self.dropped = False
+
+    async def get(self) -> bytes | None:
+        """Next line; None: the hub closed or this listener was too slow."""
+        return await self.queue.get()
+
+
+class Hub:
+    """Fan-out. ``publish`` may be called from any thread; listeners live on the API's loop."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listeners: set[Listener] = set()
+        self._lock = threading.Lock()
+        self.published = 0
+
+    @property
+    def listened(self) -> bool:
+        """Whether anybody listens; without listeners publishing costs nothing."""
+        return bool(self._listeners)
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Say which loop the listeners live on."""
+        self._loop = loop
+
+    def listen(self, max_hz: float) -> Listener:
+        """Open a listener (on the loop)."""
+        listener = Listener(max_hz)
+        with self._lock:
+            self._listeners = self._listeners | {listener}
+        return listener
+
+    def leave(self, listener: Listener) -> None:
+        """Close a listener (on the loop)."""
+        with self._lock:
+            self._listeners = self._listeners - {listener}
+
+    def publish(self, message: dict[str, Any]) -> None:
+        """Hand a message to every listener."""
+        loop = self._loop
+        if not self._listeners or loop is None:
+            return
+        line = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        self.published += 1
+        try:
+            loop.call_soon_threadsafe(self._fan_out, line)
+        except RuntimeError:  # the loop has closed: the daemon is ending
+            self._loop = None
+
+    def close(self) -> None:
+        """End all streams."""
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            bye = b'{"type":"bye"}\n'
+            loop.call_soon_threadsafe(lambda: (self._fan_out(bye), self._fan_out(None)))
+
+    def _fan_out(self, line: bytes | None) -> None:
+        for listener in self._listeners:
+            if listener.dropped:
+                continue
+            if line is not None and listener.queue.qsize() >= MAX_WAITING:
+                listener.dropped = True
+                while not listener.queue.empty():
+                    listener.queue.get_nowait()
+                line_for_slow: bytes | None = None
+                listener.queue.put_nowait(line_for_slow)
+                continue
+            listener.queue.put_nowait(line)

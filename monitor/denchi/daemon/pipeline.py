@@ -1,0 +1,166 @@
+"""One session's pipe: gate -> journal and, beside it, health. Live and replay use the same one.
+
+``take`` is the half that a meter's own thread runs (gate, journal: neither blocks); ``judge`` is the
+half that may take its time (health).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from denchi.ingest import Gate
+from denchi.model import Finding, Gap, Session
+from denchi_protocol.codec import (
+    DeviceInfo,
+    Event,
+    MeterGap,
+    PdMessage,
+    Rejected,
+    Telemetry,
+)
+from denchi_protocol.samples import SampleBlock
+
+if TYPE_CHECKING:
+    from denchi.health.engine import HealthEngine
+    from denchi.store.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One thing that has been accepted from an instrument and waits to be judged."""
+
+    role: str
+    what: SampleBlock | Gap | PdMessage | Telemetry | DeviceInfo
+
+
+@dataclass(slots=True)
+class Instrument:
+    """One instrument of a session: its gate and its row in the journal."""
+
+    role: str
+    gate: Gate
+    row: int | None = None
+    samples: int = 0
+    rejected: int = 0
+    dropped: int = 0
+    unchecked: bool = False
+
+
+class SessionPipe:
+    """Gate, journal and health of one session.
+
+    ``journal`` None: nothing is stored (a replay that was told so).
+    """
+
+    def __init__(self, session: Session, engine: HealthEngine, journal: Journal | None) -> None:
+        self.session = session
+        self.engine = engine
+        self.journal = journal
+        self.instruments: dict[str, Instrument] = {}
+        self.findings: list[tuple[str, Finding]] = []
+        self.gaps = 0
+        self.gap_ns = 0
+
+    @property
+    def samples(self) -> int:
+        """Samples that counted, all instruments."""
+        return sum(i.samples for i in self.instruments.values())
+
+    def add(self, role: str, gate: Gate, info: dict[str, Any]) -> Instrument:
+        """Register an instrument (``info``: the journal's columns ``key model serial firmware ...``)."""
+        row = None
+        if self.journal is not None:
+            row = self.journal.add_instrument(self.session.id, role, **info)
+        instrument = self.instruments[role] = Instrument(
+            role, gate, row, unchecked=not gate.checked
+        )
+        return instrument
+
+    # -- the meter's thread ------------------------------------------------------------------
+
+    def take(self, role: str, events: list[Event]) -> list[Taken]:
+        """Pass events through the gate and into the journal; return what is to be judged."""
+        instrument = self.instruments[role]
+        taken: list[Taken] = []
+        for event in events:
+            if isinstance(event, SampleBlock):
+                taken += self._take_block(instrument, event)
+            elif isinstance(event, Rejected):
+                instrument.rejected += 1
+            elif isinstance(event, MeterGap):
+                gap = Gap(event.start_ns, event.end_ns, "lost", event.lost)
+                taken += self._take_gap(instrument, gap)
+            else:
+                if self.journal is not None:
+                    self._store(instrument, event)
+                taken.append(Taken(role, event))
+        return taken
+
+    def _take_block(self, instrument: Instrument, block: SampleBlock) -> list[Taken]:
+        gated = instrument.gate.feed(block)
+        instrument.dropped += gated.dropped
+        taken: list[Taken] = []
+        for gap in gated.gaps:
+            taken += self._take_gap(instrument, gap)
+        if gated.block is not None:
+            if self.journal is not None and instrument.row is not None:
+                self.journal.append(instrument.row, gated.block)
+            instrument.samples += len(gated.block)
+            taken.append(Taken(instrument.role, gated.block))
+        return taken
+
+    def _take_gap(self, instrument: Instrument, gap: Gap) -> list[Taken]:
+        self.gaps += 1
+        if gap.end_ns is not None:
+            self.gap_ns += gap.end_ns - gap.start_ns
+        if self.journal is not None:
+            self.journal.add_gap(self.session.id, instrument.row, gap)
+        return [Taken(instrument.role, gap)]
+
+    def _store(self, instrument: Instrument, event: PdMessage | Telemetry | DeviceInfo) -> None:
+        assert self.journal is not None
+        if isinstance(event, PdMessage):
+            self.journal.add_pd(self.session.id, event)
+        elif isinstance(event, Telemetry):
+            data: dict[str, Any] = {"role": instrument.role, "values": dict(event.values)}
+            if event.flags is not None:
+                data["flags"] = list(event.flags)
+            self.journal.add_event(self.session.id, event.t_ns, "telemetry", data)
+        else:
+            data = {
+                "role": instrument.role,
+                "model": event.model,
+                "serial": event.serial,
+                "firmware": event.firmware,
+                "fields": {k: str(v) for k, v in event.fields.items()},
+            }
+            self.journal.add_event(self.session.id, event.t_ns, "device", data)
+
+    # -- the judging thread ------------------------------------------------------------------
+
+    def judge(self, taken: Taken) -> list[tuple[str, Finding]]:
+        """Hand one accepted thing to health; findings are stored and returned with their ids."""
+        engine, what = self.engine, taken.what
+        if isinstance(what, SampleBlock):
+            found = engine.feed(taken.role, what)
+        elif isinstance(what, Gap):
+            found = engine.gap(taken.role, what)
+        elif isinstance(what, PdMessage):
+            found = engine.pd(what)
+        elif isinstance(what, Telemetry):
+            found = engine.telemetry(taken.role, what)
+        else:
+            found = []
+        return self.keep(found)
+
+    def keep(self, found: list[Finding]) -> list[tuple[str, Finding]]:
+        """Store findings; returns them with their ids."""
+        kept = []
+        for finding in found:
+            id_ = f"f{len(self.findings) + 1}"
+            if self.journal is not None:
+                id_ = self.journal.add_finding(self.session.id, finding)
+            kept.append((id_, finding))
+        self.findings += kept
+        return kept

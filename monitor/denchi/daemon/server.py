@@ -1,0 +1,246 @@
+"""Running the daemon: journal, supervisor and API in one process, until told to stop.
+
+Order on the way up: journal (a second writer is refused with the reason), socket, meters. On the way
+down, within two seconds: meters released, sessions ended, journal committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import secrets
+import signal
+import socket
+import stat
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import uvicorn
+
+from denchi.config import Loaded, secret
+from denchi.config import load as load_config
+from denchi.daemon import endpoint
+from denchi.daemon.api import application
+from denchi.daemon.logs import set_up
+from denchi.daemon.notify import notify, watchdog_s
+from denchi.daemon.supervisor import BenchPlan, Supervisor
+from denchi.errors import ConfigError, StoreError
+
+log = logging.getLogger(__name__)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its own signal handlers: the daemon ends in its own order."""
+
+    def install_signal_handlers(self) -> None:
+        """Leave the signals to us."""
+
+    def capture_signals(self) -> object:  # type: ignore[override]
+        """Leave the signals to us (newer uvicorn)."""
+        from contextlib import nullcontext
+
+        return nullcontext()
+
+
+def _unix_socket(path: Path) -> socket.socket:
+    with suppress(FileNotFoundError):
+        if stat.S_ISSOCK(path.stat().st_mode):
+            path.unlink()
+    old = os.umask(0o177)
+    try:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(path))
+    finally:
+        os.umask(old)
+    path.chmod(0o600)
+    listener.listen(64)
+    return listener
+
+
+def _loopback_socket(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, int(port)))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"api.listen {address!r}: {error}", cure="free the port or choose another"
+        ) from None
+    listener.listen(64)
+    return listener
+
+
+def _token(loaded: Loaded, listen: str) -> str:
+    token = secret(file=loaded.settings.api.token_file)
+    if not token:
+        raise ConfigError(
+            f"api.listen = {listen!r} without a token",
+            cure="put one into a file and name it in api.token_file",
+        )
+    host = listen.rpartition(":")[0].strip("[]")
+    with suppress(ValueError):
+        if not ipaddress.ip_address(host).is_loopback:
+            log.warning("the API listens on %s: put TLS in front of it", host)
+    return token
+
+
+def run(
+    data_dir: Path,
+    config: Path | None,
+    *,
+    private: bool = False,
+    plans: Sequence[BenchPlan] = (),
+    deliver: bool = False,
+) -> int:
+    """Run until SIGTERM, SIGINT or (private) the parent's end. Returns the exit code."""
+    set_up()
+    loaded = load_config(config, must_exist=config is not None)
+    settings = loaded.settings
+    if deliver:
+        settings = settings.model_copy(update={"deliver_simulated": True})
+    from denchi.store.journal import Journal
+
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(
+            f"data directory {data_dir}: {error.strerror}", cure="name another with --data-dir"
+        ) from None
+    journal = Journal.open(data_dir, commit_ms=settings.journal.commit_ms)
+    supervisor = Supervisor(settings, data_dir, journal, plans=plans, private=private)
+    try:
+        return asyncio.run(_serve(supervisor, loaded, data_dir, private))
+    finally:
+        endpoint.withdraw(data_dir)
+        supervisor.stop()
+
+
+async def _serve(supervisor: Supervisor, loaded: Loaded, data_dir: Path, private: bool) -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if hasattr(signal, "SIGHUP"):
+        loop.add_signal_handler(signal.SIGHUP, lambda: _reload(supervisor, loaded))
+    if private:
+        _watch_parent(lambda: loop.call_soon_threadsafe(stop.set))
+    servers, cleanup = _listeners(supervisor, loaded, data_dir)
+    tasks = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in servers]
+    await asyncio.to_thread(supervisor.start)
+    notify("READY=1", "STATUS=measuring")
+    feeder = asyncio.create_task(_feed_watchdog(supervisor))
+    await stop.wait()
+    notify("STOPPING=1")
+    feeder.cancel()
+    endpoint.withdraw(data_dir)
+    await asyncio.to_thread(supervisor.stop)
+    for server, _ in servers:
+        server.should_exit = True
+        server.force_exit = True
+    await asyncio.wait(tasks, timeout=0.5)
+    for path in cleanup:
+        path.unlink(missing_ok=True)
+    return 0
+
+
+def _listeners(
+    supervisor: Supervisor, loaded: Loaded, data_dir: Path
+) -> tuple[list[tuple[_Server, socket.socket]], list[Path]]:
+    servers: list[tuple[_Server, socket.socket]] = []
+    cleanup: list[Path] = []
+
+    def serve(listener: socket.socket, token: str | None) -> None:
+        app = application(supervisor, token=token)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            http="h11",
+            ws="none",
+            lifespan="on",
+            timeout_keep_alive=30,
+        )
+        servers.append((_Server(config), listener))
+
+    if hasattr(socket, "AF_UNIX"):
+        path = endpoint.socket_path(data_dir)
+        serve(_unix_socket(path), None)
+        cleanup.append(path)
+        endpoint.write(data_dir, endpoint.Endpoint(os.getpid(), socket=str(path)))
+    else:
+        token = secrets.token_urlsafe(32)
+        listener = _loopback_socket("127.0.0.1:0")
+        serve(listener, token)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        endpoint.write(data_dir, endpoint.Endpoint(os.getpid(), url=url, token=token))
+    if listen := loaded.settings.api.listen:
+        serve(_loopback_socket(listen), _token(loaded, listen))
+    return servers, cleanup
+
+
+def _watch_parent(ended: object) -> None:
+    """A private daemon ends with whoever started it: its standard input closes."""
+
+    def wait() -> None:
+        with suppress(OSError, ValueError):
+            while sys.stdin.buffer.read(4096):
+                pass
+        ended()  # type: ignore[operator]
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+async def _feed_watchdog(supervisor: Supervisor) -> None:
+    """Feed the service manager's watchdog, only while every worker makes progress."""
+    interval = watchdog_s()
+    if interval is None:
+        return
+    seen: dict[str, int] = {}
+    while True:
+        await asyncio.sleep(min(interval, 5.0))
+        now = {"meters": supervisor.progress} | {
+            b.name: b.progress for b in supervisor.benches.values()
+        }
+        stuck = [name for name, count in now.items() if seen.get(name) == count]
+        seen = now
+        if stuck:
+            log.error("no progress in: %s", ", ".join(stuck))
+        else:
+            notify("WATCHDOG=1")
+
+
+def _reload(supervisor: Supervisor, loaded: Loaded) -> None:
+    try:
+        fresh = load_config(loaded.path)
+    except ConfigError as error:
+        log.error("configuration not reloaded: %s", error)
+        return
+    supervisor.reload(fresh.settings)
+    log.info("limits reloaded from %s", loaded.path)
+
+
+def wait_until_up(data_dir: Path, *, seconds: float, alive: object) -> bool:
+    """Wait until a daemon on this directory answers; False when ``alive()`` turns false first."""
+    from denchi.daemon.client import SyncClient
+    from denchi.errors import ApiError
+
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            SyncClient.connect(data_dir, timeout_s=2.0).close()
+        except ApiError:
+            if not alive():  # type: ignore[operator]
+                return False
+            time.sleep(0.03)
+        else:
+            return True
+    return False

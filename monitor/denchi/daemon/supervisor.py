@@ -1,0 +1,420 @@
+"""The supervisor: finds meters, gives them benches, runs outputs, watches that everything moves."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from denchi import __version__
+from denchi.clock import SYSTEM, AnchoredClock, Clock, iso
+from denchi.config import BenchConfig, Settings
+from denchi.daemon.bench import Bench, LinkView, Services
+from denchi.daemon.hub import Hub
+from denchi.model import Finding, Origin, Unit
+from denchi.text import clean
+
+if TYPE_CHECKING:
+    from denchi.drivers.discovery import Discovery, Found
+    from denchi.drivers.locator import Locator
+    from denchi.health.profiles import Profile
+    from denchi.recalls.answer import RecallAnswer
+    from denchi.recalls.lists import RecallLists
+    from denchi.store.journal import Journal
+
+log = logging.getLogger(__name__)
+
+DISCOVER_S = 1.0
+"""Polling for meters, where the system tells no plug events."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchPlan:
+    """A bench given on the command line (``demo``): name, locator, speed, origin."""
+
+    name: str
+    locator: str
+    speed: float = 1.0
+    unit: Unit | None = None
+
+
+class Supervisor:
+    """Everything that runs beside the API. Thread-safe where the API calls it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        data_dir: Path,
+        journal: Journal,
+        *,
+        plans: Sequence[BenchPlan] = (),
+        private: bool = False,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self.settings = settings
+        self.data_dir = data_dir
+        self.journal = journal
+        self.private = private
+        self.clock = clock
+        self.hub = Hub()
+        self.benches: dict[str, Bench] = {}
+        self.outputs: list[Any] = []
+        self.started_ns = clock.wall_ns()
+        self.station = settings.station or socket.gethostname()
+        self._plans = list(plans)
+        self._lists: RecallLists | None = None
+        self._alarms: Any = None
+        self._discovery: Discovery | None = None
+        self._taken: dict[str, str] = {}
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.RLock()
+        self.progress = 0
+
+    # -- life --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open the benches, start looking for meters, start the outputs."""
+        for plan in self._plans:
+            self._open_plan(plan)
+        for name, config in self.settings.bench.items():
+            self._bench(name, config)
+        self._start_thread("meters", self._look_for_meters)
+        self._start_outputs()
+        self._start_thread("upkeep", self._upkeep)
+
+    def stop(self) -> None:
+        """Release every meter, end every session, stop the outputs, close the journal."""
+        self._stop.set()
+        stoppers = [threading.Thread(target=b.stop, daemon=True) for b in self.benches.values()]
+        for thread in stoppers:
+            thread.start()
+        for thread in stoppers:
+            thread.join(timeout=1.7)
+        self.hub.close()
+        for thread in self._threads:
+            thread.join(timeout=0.3)
+        self.journal.close()
+
+    def _start_thread(self, name: str, target: Any) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    # -- benches and meters --------------------------------------------------------------------
+
+    def _services(self) -> Services:
+        return Services(
+            journal=self.journal,
+            hub=self.hub,
+            profile=self.profile,
+            check_recall=self.check_recall,
+            recall_finding=self._recall_finding,
+            alarm=self._alarm,
+            on_unit=self.journal.put_unit,
+        )
+
+    def _bench(
+        self, name: str, config: BenchConfig, *, speed: float = 1.0, origin: Origin = "meter"
+    ) -> Bench:
+        bench = Bench(
+            name,
+            config,
+            self._services(),
+            clock=AnchoredClock(self.clock, speed=speed),
+            origin=origin,
+        )
+        with self._lock:
+            self.benches = self.benches | {name: bench}
+        bench.start()
+        return bench
+
+    def _open_plan(self, plan: BenchPlan) -> None:
+        from denchi.drivers import registry
+        from denchi.drivers.locator import Locator
+
+        locator = Locator.parse(plan.locator)
+        simulated = locator.kind == "emulated"
+        bench = self._bench(
+            plan.name,
+            BenchConfig(meter=plan.locator),
+            speed=plan.speed,
+            origin="simulated" if simulated else "meter",
+        )
+        if plan.unit is not None:
+            bench.set_unit(plan.unit)
+        spec = registry.get(locator.spec_key or "")
+        self._attach(bench, "meter", spec.key, locator)
+
+    def _attach(
+        self, bench: Bench, role: str, key: str, locator: Locator, found: Found | None = None
+    ) -> None:
+        from denchi.drivers import registry
+        from denchi.drivers.link import MeterLink
+
+        spec = registry.get(key)
+        view = LinkView(
+            spec=spec,
+            port=str(locator),
+            serial=clean(found.serial, 60) if found else "",
+            model=clean(found.model, 60) if found else "",
+        )
+        self._taken[str(locator)] = bench.name
+        bench.attach(role, view, lambda port: MeterLink(spec, locator, bench.clock, port))
+
+    def _look_for_meters(self) -> None:
+        from denchi.drivers import discovery
+
+        while not self._stop.is_set():
+            self.progress += 1
+            try:
+                self._discovery = discovery.discover()
+                self._place(self._discovery)
+            except Exception:
+                log.exception("looking for meters failed")
+            self._stop.wait(DISCOVER_S)
+
+    def _place(self, seen: Discovery) -> None:
+        """Give each meter found to the bench that waits for it, or to a new one of its own."""
+        for bench in list(self.benches.values()):
+            wanted = {
+                "meter": bench.config.meter,
+                "case": bench.config.case,
+                "ambient": bench.config.ambient,
+                "battery": bench.config.battery,
+            }
+            for role, what in wanted.items():
+                if not what or what == "auto" or role in bench.links or self._is_planned(bench):
+                    continue
+                if (match := self._find(what, seen)) is not None:
+                    key, locator, found = match
+                    self._attach(bench, role, key, locator, found)
+        auto = [
+            b for b in self.benches.values() if b.config.meter == "auto" and "meter" not in b.links
+        ]
+        if self._plans:
+            return  # a demo shows what it was told to, not what happens to be plugged in
+        for found in seen.found:
+            if found.ambiguous or str(found.locator) in self._taken:
+                continue
+            if auto:
+                bench = auto.pop(0)
+            elif self.settings.bench:
+                continue  # benches are named: a further meter is listed, not taken
+            else:
+                bench = self._bench(f"bench{len(self.benches) + 1}", BenchConfig())
+            self._attach(bench, "meter", found.spec_key, found.locator, found)
+
+    def _is_planned(self, bench: Bench) -> bool:
+        return any(plan.name == bench.name for plan in self._plans)
+
+    def _find(self, what: str, seen: Discovery) -> tuple[str, Locator, Found | None] | None:
+        from denchi.drivers.locator import Locator
+        from denchi.errors import DenchiError
+
+        for found in seen.found:
+            if (
+                what in (found.spec_key, str(found.locator))
+                and str(found.locator) not in self._taken
+            ):
+                return found.spec_key, found.locator, found
+        try:
+            locator = Locator.parse(what)
+        except DenchiError:
+            return None
+        return (locator.spec_key, locator, None) if locator.spec_key else None
+
+    # -- profiles, recalls, alarms ---------------------------------------------------------------
+
+    def profile(self, name: str) -> Profile:
+        """A profile by name, with the configuration's limits laid over it."""
+        from denchi.health import profiles
+
+        profile = profiles.load(name, self.settings.profiles_dir)
+        return profile.with_limits(self.settings.limits) if self.settings.limits else profile
+
+    @property
+    def lists(self) -> RecallLists:
+        """The recall lists, loaded once and again after an update."""
+        if self._lists is None:
+            from denchi.recalls.lists import load
+
+            self._lists = load(self.data_dir)
+        return self._lists
+
+    def check_recall(self, unit: Unit, text: str = "", country: str = "") -> RecallAnswer | None:
+        """Ask the lists about a unit; None when nothing is known of it."""
+        if not (unit.known or text):
+            return None
+        from denchi.recalls.answer import check
+
+        today = datetime.fromtimestamp(self.clock.wall_ns() / 1e9, UTC).date()
+        return check(
+            unit,
+            self.lists,
+            text=text,
+            country=country or self.settings.recall.country,
+            today=today,
+        )
+
+    def reload(self, settings: Settings) -> None:
+        """Take new limits without a restart: running sessions go on with them."""
+        self.settings = self.settings.model_copy(
+            update={"limits": settings.limits, "recall": settings.recall, "alarm": settings.alarm}
+        )
+        for bench in self.benches.values():
+            bench.reload_profile()
+
+    def reload_lists(self) -> None:
+        """The lists on disk changed: every known unit is asked about again."""
+        self._lists = None
+        for bench in self.benches.values():
+            bench.recheck()
+
+    def _recall_finding(self, answer: RecallAnswer, t_ns: int) -> Finding | None:
+        from denchi.recalls.answer import finding_for
+
+        return finding_for(answer, t_ns)
+
+    def _alarm(self, bench: str, finding_id: str, finding: Finding) -> None:
+        if self._alarms is None:
+            return
+        chosen = self.benches.get(bench)
+        if (
+            chosen is not None
+            and chosen.origin == "simulated"
+            and not self.settings.deliver_simulated
+        ):
+            return
+        self._alarms.tell(bench, finding_id, finding)
+
+    # -- outputs and upkeep ----------------------------------------------------------------------
+
+    def _start_outputs(self) -> None:
+        from denchi.outputs import start
+
+        started = start.start_all(self.settings, self.data_dir, self.station, self._stop)
+        self.outputs = started.outputs
+        self._alarms = started.alarms
+        self._threads += started.threads
+
+    def _upkeep(self) -> None:
+        last_lists = self._lists_stamp()
+        while not self._stop.wait(1.0):
+            self.progress += 1
+            if self.hub.listened:
+                self.hub.publish({"type": "state"} | self.state())
+            stamp = self._lists_stamp()
+            if stamp != last_lists:
+                last_lists = stamp
+                self.reload_lists()
+
+    def _lists_stamp(self) -> float:
+        newest = 0.0
+        folder = self.data_dir / "recalls"
+        if folder.is_dir():
+            for path in folder.iterdir():
+                newest = max(newest, path.stat().st_mtime)
+        return newest
+
+    # -- state -----------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """The State object of docs/api.md."""
+        benches = [bench.state() for bench in self.benches.values()]
+        waiting = None
+        if not any(bench.links for bench in self.benches.values()):
+            waiting = self.waiting()
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "station": self.station,
+            "private": self.private,
+            "simulated": any(b.origin == "simulated" for b in self.benches.values()),
+            "data_dir": str(self.data_dir),
+            "started": iso(self.started_ns),
+            "now_ns": self.clock.wall_ns(),
+            "benches": benches,
+            "journal": self._journal_state(),
+            "outputs": [_output_state(o) for o in self.outputs],
+            "alarms": [line for b in self.benches.values() for line in b.alarms()],
+            "recall_lists": self._list_state(),
+            "waiting": waiting,
+        }
+
+    def waiting(self) -> dict[str, Any]:
+        """What was looked for and what cannot be opened."""
+        from denchi.drivers import registry
+
+        seen = self._discovery
+        looked = sorted({f"{s.maker} {', '.join(s.models)}" for s in registry.specs().values()})
+        return {
+            "looked_for": looked,
+            "unopenable": [unopenable_dict(u) for u in seen.unopenable] if seen else [],
+        }
+
+    def meters(self) -> dict[str, Any]:
+        """Meters present, and those that cannot be opened."""
+        seen = self._discovery
+        if seen is None:
+            return {"found": [], "unopenable": []}
+        return {
+            "found": [
+                {
+                    "key": f.spec_key,
+                    "locator": str(f.locator),
+                    "model": clean(f.model, 60),
+                    "serial": clean(f.serial, 60),
+                    "port": clean(f.port, 80),
+                    "ambiguous": f.ambiguous,
+                    "bench": self._taken.get(str(f.locator)),
+                }
+                for f in seen.found
+            ],
+            "unopenable": [unopenable_dict(u) for u in seen.unopenable],
+        }
+
+    def _journal_state(self) -> dict[str, Any]:
+        state = self.journal.state()
+        age = (self.clock.wall_ns() - state.last_commit_ns) / 1e9 if state.last_commit_ns else None
+        return {
+            "path": str(state.path),
+            "bytes": state.bytes,
+            "free_bytes": state.free_bytes,
+            "tail_samples": state.tail_samples,
+            "last_commit_age_s": None if age is None else round(max(0.0, age), 3),
+            "commit_ms": state.commit_ms,
+            "lost_samples": state.lost_samples,
+            "degraded": state.degraded,
+            "message": state.message,
+        }
+
+    def _list_state(self) -> dict[str, Any]:
+        dated = dict(self.lists.dated)
+        newest = max(dated.values(), default="")
+        today = datetime.fromtimestamp(self.clock.wall_ns() / 1e9, UTC).date()
+        age = (today - datetime.fromisoformat(newest).date()).days if newest else None
+        return {"dated": dated, "newest": newest, "age_days": age}
+
+
+def unopenable_dict(one: Any) -> dict[str, str]:
+    """A known device that cannot be opened, with reason and cure."""
+    return {
+        "what": clean(one.what, 120),
+        "key": one.spec_key,
+        "reason": clean(one.reason, 200),
+        "cure": clean(one.cure, 200),
+    }
+
+
+def _output_state(output: Any) -> dict[str, Any]:
+    from dataclasses import asdict, is_dataclass
+
+    state = output.state()
+    return asdict(state) if is_dataclass(state) and not isinstance(state, type) else dict(state)
