@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -108,7 +110,7 @@ def test_stamps_are_strictly_increasing_and_on_the_grid_however_cut(steps, cuts)
     whole = block(t_ns, v=np.full(len(t_ns), 5.0))
     gate = open_gate(rate_hz=100)
     edges = sorted({0, len(t_ns), *(c for c in cuts if c < len(t_ns))})
-    parts = [gate.feed(whole[a:b]).block for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [gate.feed(whole[a:b]).block for a, b in itertools.pairwise(edges)]
     stamps = np.concatenate([p.t_ns for p in parts if p is not None])
     assert len(stamps) == len(t_ns)
     assert (np.diff(stamps) > 0).all()

@@ -292,9 +292,7 @@ class Api:
     async def recall(self, request: Request) -> Response:
         """Ask the recall lists."""
         query = {k: clean(v, 2000) for k, v in request.query_params.items()}
-        fields = {
-            k: query.get(k, "") for k in ("brand", "model", "serial", "colour", "bought", "country")
-        }
+        unit = unit_from({k: v for k, v in query.items() if k in _TEXTS})
 
         def work() -> dict[str, Any]:
             answer = self.sup.check_recall(unit, query.get("text", ""), unit.country)

@@ -1,0 +1,22 @@
+"""The README's table of meters is what the specs say, and its commands exist."""
+
+from __future__ import annotations
+
+import re
+
+from denchi.cli.main import COMMANDS, PLUGIN_HELP
+from house.readme_table import README, rewritten
+
+
+def test_the_table_of_meters_is_current():
+    text = README.read_text(encoding="utf-8")
+    assert text == rewritten(text), "python tests/house/readme_table.py rewrites it"
+
+
+def test_every_denchi_command_in_the_readme_exists():
+    text = README.read_text(encoding="utf-8")
+    named = set(re.findall(r"`(?:sudo )?denchi ([a-z]+)", text)) | set(
+        re.findall(r"^(?:sudo )?denchi ([a-z]+)", text, re.M)
+    )
+    assert named, "the README names no command"
+    assert named <= set(COMMANDS) | set(PLUGIN_HELP)
