@@ -227,7 +227,29 @@ class Bench:
             body = verdict_dict(report) | {"summary": _summary(pipe)}
             if self.recall is not None:
                 body["recall"] = self.recall.to_json()
+            if self.screening is not None and self.screening.machine.session == pipe.session.id:
+                body["screening"] = self.screening.machine.state()
             self._services.journal.end_session(pipe.session.id, end_ns, report.verdict, body)
+
+    def end_screening(self) -> Any:
+        """End the screening's session; returns its verdict. The meter stays, the next unit may come."""
+        with self._lock:
+            pipe = self._pipe
+            if pipe is None:
+                return None
+            end_ns = self.clock.now_ns()
+            report = self._verdict(pipe, end_ns)
+            self.end_session()
+            self.unit, self.recall = Unit(), None  # the next unit has not been named yet
+            return report
+
+    def profile(self, name: str) -> Profile:
+        """A profile by name, with the configuration's limits."""
+        return self._services.profile(name)
+
+    def locked(self) -> threading.RLock:  # type: ignore[valid-type]
+        """The state's lock, for one consistent change."""
+        return self._lock
 
     def set_unit(self, unit: Unit) -> None:
         """Say which unit is on the bench; the recall lists are asked at once."""
@@ -380,15 +402,15 @@ class Bench:
             elif isinstance(what, PdMessage):
                 self._publish_pd(what)
             self._publish_findings(pipe, pipe.judge(taken))
-        if self.screening is not None:
-            self.screening.on_taken(taken)
+            if self.screening is not None:
+                self.screening.on_taken(taken)
 
     def _tick(self) -> None:
         with self._lock:
             if (pipe := self._pipe) is not None:
                 self._publish_findings(pipe, pipe.keep(pipe.engine.advance(self.clock.now_ns())))
-        if self.screening is not None:
-            self.screening.on_tick()
+            if self.screening is not None:
+                self.screening.on_tick()
 
     def _publish_findings(self, pipe: SessionPipe, found: list[tuple[str, Finding]]) -> None:
         for id_, finding in found:
@@ -398,6 +420,8 @@ class Bench:
             self._lines.append(line)
             del self._lines[:-MAX_FINDINGS]
             self._services.hub.publish({"type": "finding"} | line)
+            if self.screening is not None:
+                self.screening.on_finding(finding)
             if finding.severity > Severity.INFO or finding.ends:
                 self._services.alarm(self.name, id_, finding)
 
@@ -545,12 +569,16 @@ class Bench:
                 self._publish_findings(pipe, pipe.keep([finding]))
 
     def _verdict(self, pipe: SessionPipe, now_ns: int) -> Any:
-        return pipe.engine.verdict(
+        report = pipe.engine.verdict(
             recall=self.recall.status if self.recall else None,
             recall_answered=self.recall_answered is not None,
             symptoms=self.symptoms,
             end_ns=now_ns,
         )
+        screening = self.screening
+        if screening is not None and screening.machine.session == pipe.session.id:
+            report = screening.judged(report)
+        return report
 
 
 def contract_dict(contract: Any) -> dict[str, Any] | None:
