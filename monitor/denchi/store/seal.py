@@ -1,0 +1,130 @@
+"""Sealing: an instrument's open frames become column segments and roll-ups, in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from denchi.store import pack, rollup
+from denchi.store.tail import Frame
+from denchi_protocol.samples import SampleBlock
+
+
+@dataclass(slots=True)
+class Sealer:
+    """Writes segments and roll-ups through the writer's connection.
+
+    ``cache`` keeps the chunks being filled; it is only a copy of what the database holds and is
+    dropped whenever a transaction fails.
+    """
+
+    cache: OrderedDict[tuple[int, int, int], rollup.Rollup] = field(default_factory=OrderedDict)
+    before: dict[int, rollup.Before | None] = field(default_factory=dict)
+    max_cached: int = 256
+
+    def forget(self) -> None:
+        """Drop what is remembered (a transaction failed, another database)."""
+        self.cache.clear()
+        self.before.clear()
+
+    def seal(self, con: sqlite3.Connection, instrument: int, frames: Sequence[Frame]) -> int:
+        """Seal the frames of one instrument inside the caller's transaction; returns the samples."""
+        block = SampleBlock.concat([frame.block for frame in frames])
+        seq = frames[-1].seq
+        if len(block):
+            before = self._before(con, instrument, int(block.t_ns[0]))
+            for piece in block.split(pack.MAX_SAMPLES):
+                self._insert(con, instrument, piece)
+                self._roll(con, instrument, piece, before)
+                before = rollup.last_of(piece)
+            self.before[instrument] = before
+            con.execute(
+                "UPDATE instrument SET sealed_seq = max(sealed_seq, ?), samples = samples + ?,"
+                " first_ns = min(coalesce(first_ns, ?), ?), last_ns = max(coalesce(last_ns, 0), ?)"
+                " WHERE id = ?",
+                (
+                    seq,
+                    len(block),
+                    int(block.t_ns[0]),
+                    int(block.t_ns[0]),
+                    int(block.t_ns[-1]),
+                    instrument,
+                ),
+            )
+        return len(block)
+
+    def _insert(self, con: sqlite3.Connection, instrument: int, block: SampleBlock) -> None:
+        con.execute(
+            "INSERT INTO segment(instrument, from_ns, to_ns, n, data) VALUES (?, ?, ?, ?, ?)",
+            (
+                instrument,
+                int(block.t_ns[0]),
+                int(block.t_ns[-1]),
+                len(block),
+                pack.encode(block, packed=True),
+            ),
+        )
+
+    def _before(self, con: sqlite3.Connection, instrument: int, t_ns: int) -> rollup.Before | None:
+        if instrument in self.before:
+            return self.before[instrument]
+        row = con.execute(
+            "SELECT data FROM segment WHERE instrument = ? AND from_ns < ?"
+            " ORDER BY from_ns DESC LIMIT 1",
+            (instrument, t_ns),
+        ).fetchone()
+        try:
+            return None if row is None else rollup.last_of(pack.decode(row[0]))
+        except pack.Damaged:
+            return None
+
+    def _roll(
+        self,
+        con: sqlite3.Connection,
+        instrument: int,
+        block: SampleBlock,
+        before: rollup.Before | None,
+    ) -> None:
+        for res_s in rollup.RESOLUTIONS_S:
+            fresh = rollup.of_block(block, res_s * rollup.NS, before)
+            merge_into(con, instrument, res_s, fresh, self.cache)
+        while len(self.cache) > self.max_cached:
+            self.cache.popitem(last=False)
+
+
+def merge_into(
+    con: sqlite3.Connection,
+    instrument: int,
+    res_s: int,
+    fresh: rollup.Rollup,
+    cache: OrderedDict[tuple[int, int, int], rollup.Rollup] | None = None,
+) -> None:
+    """Merge buckets into the stored chunks they belong to."""
+    per_chunk = rollup.CHUNK_S[res_s] // res_s
+    chunks = fresh.bucket // per_chunk
+    for chunk in dict.fromkeys(chunks.tolist()):
+        part = fresh.pick(chunks == chunk)
+        key = (instrument, res_s, chunk)
+        stored = cache.get(key) if cache is not None else None
+        if stored is None:
+            stored = _load(con, key)
+        merged = part if stored is None else rollup.merge([stored, part])
+        con.execute(
+            "INSERT OR REPLACE INTO rollup(instrument, res_s, chunk, data) VALUES (?, ?, ?, ?)",
+            (*key, rollup.encode(merged)),
+        )
+        if cache is not None:
+            cache[key] = merged
+            cache.move_to_end(key)
+
+
+def _load(con: sqlite3.Connection, key: tuple[int, int, int]) -> rollup.Rollup | None:
+    row = con.execute(
+        "SELECT data FROM rollup WHERE instrument = ? AND res_s = ? AND chunk = ?", key
+    ).fetchone()
+    try:
+        return None if row is None else rollup.decode(row[0])
+    except pack.Damaged:
+        return None
