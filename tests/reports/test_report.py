@@ -1,0 +1,231 @@
+"""The report: one page, both languages, nothing unescaped, nothing that calls a unit safe."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+
+from denchi_dashboards.reports import html, pdf
+from denchi_dashboards.reports.data import collect
+from denchi_dashboards.reports.svg import Trace, plot
+
+T0 = 1_750_000_000_000_000_000
+EVIL = "<script>alert(1)</script>\"'{{7*7}}\x1b[31m"
+
+
+def fake_reader(verdict="caution", *, evil=False, origin="meter"):
+    bad = EVIL if evil else ""
+    n = 60
+    t_ns = [T0 + i * 5_000_000_000 for i in range(n)]
+    volts = [None if 20 <= i < 25 else 5.1 - 0.002 * i for i in range(n)]
+    case = [25 + 0.1 * i for i in range(n)]
+    columns = lambda v: {"min": v, "mean": v, "max": v}  # noqa: E731
+    session = {
+        "id": "20260101-000000-left-abcd",
+        "origin": origin,
+        "started": "2026-01-01T00:00:00.000Z",
+        "ended": "2026-01-01T00:05:00.000Z",
+        "started_ns": T0,
+        "ended_ns": T0 + 300_000_000_000,
+        "bench": "left",
+        "meter": "fnb58",
+        "unit": "Anker A1263" + bad,
+        "profile": "quick",
+        "operator": "Sato" + bad,
+        "samples": 30000,
+        "gaps": 1,
+        "verdict": verdict,
+        "unit_label": {
+            "brand": "Anker" + bad,
+            "model": "A1263",
+            "serial": "ABCD1234" + bad,
+            "rated_mah": 10000.0,
+        },
+        "meta": {},
+        "instruments": [
+            {
+                "role": "meter",
+                "key": "fnb58",
+                "model": "FNB58" + bad,
+                "serial": "X1",
+                "firmware": "0.68",
+                "maturity": "captures",
+                "channels": ["vbus_uv", "ibus_ua", "temp_mc.meter"],
+                "extra": {"temperature_place": "meter"},
+            }
+        ],
+        "verdict_report": None
+        if verdict is None
+        else {
+            "verdict": verdict,
+            "sentence": {"en": "A caution was raised.", "ja": "注意すべき所見があります。"},
+            "reasons": [{"en": "sag " + bad, "ja": "電圧降下"}],
+            "observed": ["voltage"],
+            "not_observed": ["heat_of_the_unit"],
+            "summary": {"wh_out": 1.25, "ah_out": 0.24, "wh_in": 0.0, "ah_in": 0.0},
+        },
+        "recall": {
+            "status": "check_serial",
+            "message": "Check the serial " + bad,
+            "message_ja": "製造番号を確認",
+            "safety": [],
+            "matches": [
+                {
+                    "jurisdiction": "US",
+                    "regulator": "CPSC",
+                    "notice": "25-1",
+                    "brand": "Anker",
+                    "product": "PowerCore",
+                    "models": ["A1263"],
+                    "unit_scope": "manufacturer-serial-check",
+                    "date": "2025-06-12",
+                    "url": "javascript:alert(1)" if evil else "https://example.org/notice",
+                }
+            ],
+            "lists_dated": {"bundled": "2026-11-23"},
+        },
+        "screening": None,
+    }
+    finding = {
+        "t_s": 61.0,
+        "severity": "caution",
+        "measured": {"vbus_v" + bad: {"value": 4.31, "unit": "V"}},
+        "message": "VBUS sagged " + bad,
+        "message_ja": "電圧降下",
+        "advice": "check the cable",
+        "advice_ja": "ケーブルを確認",
+        "limit": "4.4 V" + bad,
+        "source": "common practice",
+        "place": "",
+    }
+
+    class Reader:
+        def get(self, path, **params):
+            if path.endswith("/findings"):
+                return {"findings": [finding]}
+            if path.endswith("/gaps"):
+                return {
+                    "gaps": [
+                        {
+                            "start_ns": t_ns[20],
+                            "end_ns": t_ns[25],
+                            "cause": "unplugged" + bad,
+                            "lost": 0,
+                        }
+                    ]
+                }
+            if path.endswith("/pd"):
+                return {"messages": [], "next": 0}
+            if path.endswith("/series"):
+                return {
+                    "resolution_s": 5,
+                    "t_ns": t_ns,
+                    "channels": {"vbus_uv": columns(volts), "temp_mc.meter": columns(case)},
+                    "gaps": [[t_ns[20], t_ns[25], "unplugged"]],
+                }
+            return session
+
+    return Reader()
+
+
+def page(lang="en", **options):
+    return html.render(collect(fake_reader(**options), "x"), lang)
+
+
+class _Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.attributes = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *a) for a in attrs]
+
+
+def parsed(text):
+    parser = _Tags()
+    parser.feed(text)
+    return parser
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_one_self_contained_page_without_script_or_request(lang):
+    tags = parsed(page(lang))
+    assert "script" not in tags.tags
+    assert "link" not in tags.tags
+    assert "img" not in tags.tags
+    for tag, name, value in tags.attributes:
+        assert name != "src", (tag, value)
+        if name == "href":
+            assert tag == "a"
+    assert {"header", "main", "footer", "h1", "h2"} <= set(tags.tags)
+    assert ("html", "lang", lang) in tags.attributes
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("render", [html.render, html.render_label])
+def test_everything_from_outside_is_escaped(lang, render):
+    text = render(collect(fake_reader(evil=True), "x"), lang)
+    assert "<script" not in text
+    assert "javascript:" not in text
+    assert "\x1b" not in text
+    assert "49" not in re.findall(r"alert\(1\)[^<]{0,20}", text)
+    tags = parsed(text)
+    assert not [a for a in tags.attributes if a[1].startswith("on")]
+
+
+@pytest.mark.parametrize(
+    "verdict", ["stop_using", "caution", "inconclusive", "no_anomaly_seen", None]
+)
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_no_verdict_is_called_good_in_words_colour_or_symbol(verdict, lang):
+    text = page(lang, verdict=verdict)
+    for word in ("合格", "正常", "安全", "異常なし", "✓", "✔", "✅", "PASS", "green"):
+        assert word not in text, word
+    assert not re.search(r"\b(safe|OK|passed|healthy)\b", text, re.IGNORECASE)
+
+
+def test_a_session_without_a_verdict_is_inconclusive():
+    assert "INCONCLUSIVE" in page(verdict=None)
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_simulated_is_said_on_report_and_label(lang):
+    data = collect(fake_reader(origin="simulated"), "x")
+    assert "SIMULATED / 模擬" in html.render(data, lang)
+    assert "SIMULATED / 模擬" in html.render_label(data, lang)
+    assert "SIMULATED" not in html.render(collect(fake_reader(), "x"), lang)
+
+
+def test_the_meter_own_temperature_is_named_as_the_meter_own():
+    assert "the meter itself, not the unit" in page()
+
+
+def test_a_missing_stretch_breaks_the_line_and_is_shaded():
+    svg = plot("v", "V", [0, 1, 2, 3], [Trace("", *[[1.0, None, 2.0, 3.0]] * 3)], gaps=[(0.5, 1.5)])
+    assert svg.count("<polyline") == 2
+    assert 'class="gap"' in svg
+    assert plot("v", "V", [0, 1], [Trace("", *[[None, None]] * 3)]) == ""
+
+
+def test_gap_share_is_of_the_whole_session():
+    data = collect(fake_reader(), "x")
+    assert data["completeness"]["gap_s"] == 25.0
+    assert data["completeness"]["gap_percent"] == pytest.approx(100 * 25 / 300, abs=0.01)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(pdf.browser() is None, reason="no browser on this machine to print with")
+def test_pdf_has_pages_with_the_text(tmp_path):
+    target = tmp_path / "unit.pdf"
+    pdf.to_pdf(page("ja"), target)
+    assert target.read_bytes().startswith(b"%PDF")
+    done = subprocess.run(
+        ["pdftotext", str(target), "-"], capture_output=True, text=True, check=False
+    )
+    if done.returncode == 0:
+        assert "検査報告書" in done.stdout
+        assert "製造番号" in done.stdout
