@@ -158,7 +158,7 @@ class _View:
             ("chemistry", "Chemistry"),
         )
         rows = [
-            (self._(name), clean(unit[key], 200))
+            (self._(name), _figure(unit[key]))
             for key, name in names
             if unit.get(key) not in (None, "")
         ]

@@ -72,7 +72,7 @@ def _journal(data_dir: Path | None, keep: bool) -> Iterator[Journal]:
     with tempfile.TemporaryDirectory(prefix="denchi-replay-") as temporary:
         where = (data_dir or default_data_dir()) if keep else Path(temporary)
         where.mkdir(parents=True, exist_ok=True, mode=0o700)
-        journal = Journal.open(where, **({} if keep else {"durable": False}))
+        journal = Journal.open(where, commit_ms=1000, reserve_mb=64 if keep else 0)
         try:
             yield journal
         finally:
@@ -191,7 +191,7 @@ def _begin(
         rate_hz=spec.rate_hz if spec else None,
     )
     journal.begin_session(session)
-    pipe = SessionPipe(session, engine, journal)
+    pipe = SessionPipe(session, engine, journal, wait=True)
     # A recording has settled long ago, and its reader has turned the current already.
     gate = (
         replace(Gate.of(spec, position=source.meta.meter_position), settle=False)

@@ -38,7 +38,7 @@ def sessions(
     from denchi.daemon.lines import session_line
     from denchi.text import clean
 
-    stored = _reader(data_dir).sessions(limit=limit, before=None, search=search)
+    stored = _reader(data_dir).sessions(limit, None, search or "")
     for one in reversed(stored):
         line = session_line(one.session, samples=one.samples, gaps=one.gaps)
         if as_json:
@@ -100,8 +100,7 @@ def figures(reader: Any, session_id: str) -> dict[str, Any]:
         None,
         400,
     )
-    series = series if isinstance(series, dict) else series.__dict__
-    for name, columns in series["channels"].items():
+    for name, columns in series.to_json()["channels"].items():
         low = [v for v in columns["min"] if v is not None and v == v]
         high = [v for v in columns["max"] if v is not None and v == v]
         out[f"{name}.min"] = min(low, default=None)

@@ -131,11 +131,15 @@ class Api:
 
     @property
     def reader(self) -> JournalReader:
-        """The journal's reader, beside the writer."""
+        """The journal's reader, beside the writer (one query at a time; shared by the threads)."""
         if self._reader is None:
-            from denchi.store.reader import JournalReader
+            journal = getattr(self.sup, "journal", None)
+            if journal is not None:
+                self._reader = journal.reader()  # sees also what is not on disk yet
+            else:
+                from denchi.store.reader import JournalReader
 
-            self._reader = JournalReader(self.sup.data_dir)
+                self._reader = JournalReader(self.sup.data_dir)
         return self._reader
 
     # -- reading -----------------------------------------------------------------------------
@@ -173,7 +177,7 @@ class Api:
         return JSONResponse(await run_in_threadpool(self._sessions, limit, before, search))
 
     def _sessions(self, limit: int, before: str | None, search: str | None) -> dict[str, Any]:
-        stored = self.reader.sessions(limit=limit + 1, before=before, search=search)
+        stored = self.reader.sessions(limit + 1, before, search or "")
         lines = [
             session_line(s.session, samples=s.samples, gaps=s.gaps)
             | {"started_ns": s.session.started_ns}
@@ -204,9 +208,7 @@ class Api:
                     "ambient_c",
                 )
             },
-            "instruments": [
-                dict(i) if isinstance(i, dict) else _plain(i) for i in self.reader.instruments(id_)
-            ],
+            "instruments": [_plain(i) for i in self.reader.instruments(id_)],
             "verdict_report": {k: v for k, v in report.items() if k not in ("recall", "screening")}
             or None,
             "recall": report.get("recall"),
@@ -230,8 +232,7 @@ class Api:
 
         def work() -> dict[str, Any]:
             self._stored(id_)
-            found = self.reader.series(id_, role, channels, from_ns, to_ns, points)
-            return found if isinstance(found, dict) else _plain(found)
+            return dict(self.reader.series(id_, role, channels, from_ns, to_ns, points).to_json())
 
         return JSONResponse(await run_in_threadpool(work))
 
@@ -266,7 +267,12 @@ class Api:
             self._stored(id_)
             return {
                 "gaps": [
-                    {"start_ns": g.start_ns, "end_ns": g.end_ns, "cause": g.cause, "lost": g.lost}
+                    {
+                        "start_ns": g.gap.start_ns,
+                        "end_ns": g.gap.end_ns,
+                        "cause": g.gap.cause,
+                        "lost": g.gap.lost,
+                    }
                     for g in self.reader.gaps(id_)
                 ]
             }

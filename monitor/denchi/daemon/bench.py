@@ -247,7 +247,7 @@ class Bench:
         """A profile by name, with the configuration's limits."""
         return self._services.profile(name)
 
-    def locked(self) -> threading.RLock:  # type: ignore[valid-type]
+    def locked(self) -> threading.RLock:
         """The state's lock, for one consistent change."""
         return self._lock
 

@@ -74,8 +74,8 @@ class Hub:
         """End all streams."""
         loop, self._loop = self._loop, None
         if loop is not None:
-            bye = b'{"type":"bye"}\n'
-            loop.call_soon_threadsafe(lambda: (self._fan_out(bye), self._fan_out(None)))
+            loop.call_soon_threadsafe(self._fan_out, b'{"type":"bye"}\n')
+            loop.call_soon_threadsafe(self._fan_out, None)
 
     def _fan_out(self, line: bytes | None) -> None:
         for listener in self._listeners:
@@ -85,7 +85,6 @@ class Hub:
                 listener.dropped = True
                 while not listener.queue.empty():
                     listener.queue.get_nowait()
-                line_for_slow: bytes | None = None
-                listener.queue.put_nowait(line_for_slow)
-                continue
-            listener.queue.put_nowait(line)
+                listener.queue.put_nowait(None)
+            else:
+                listener.queue.put_nowait(line)

@@ -50,10 +50,14 @@ class Instrument:
 class SessionPipe:
     """Gate, journal and health of one session.
 
-    ``journal`` None: nothing is stored (a replay that was told so).
+    ``journal`` None: nothing is stored. ``wait``: the journal may slow an import down instead of
+    dropping from it.
     """
 
-    def __init__(self, session: Session, engine: HealthEngine, journal: Journal | None) -> None:
+    def __init__(
+        self, session: Session, engine: HealthEngine, journal: Journal | None, *, wait: bool = False
+    ) -> None:
+        self._wait = wait
         self.session = session
         self.engine = engine
         self.journal = journal
@@ -105,7 +109,7 @@ class SessionPipe:
             taken += self._take_gap(instrument, gap)
         if gated.block is not None:
             if self.journal is not None and instrument.row is not None:
-                self.journal.append(instrument.row, gated.block)
+                self.journal.append(instrument.row, gated.block, wait=self._wait)
             instrument.samples += len(gated.block)
             taken.append(Taken(instrument.role, gated.block))
         return taken

@@ -115,7 +115,14 @@ def run(
         raise StoreError(
             f"data directory {data_dir}: {error.strerror}", cure="name another with --data-dir"
         ) from None
-    journal = Journal.open(data_dir, commit_ms=settings.journal.commit_ms)
+    journal = Journal.open(
+        data_dir,
+        commit_ms=settings.journal.commit_ms,
+        reserve_mb=settings.journal.reserve_mb,
+        retain_raw_days=settings.journal.retain_raw_days,
+        max_gb=settings.journal.max_gb,
+        outputs=settings.output,
+    )
     supervisor = Supervisor(settings, data_dir, journal, plans=plans, private=private)
     try:
         return asyncio.run(_serve(supervisor, loaded, data_dir, private))

@@ -117,7 +117,7 @@ class Supervisor:
             check_recall=self.check_recall,
             recall_finding=self._recall_finding,
             alarm=self._alarm,
-            on_unit=self.journal.put_unit,
+            on_unit=lambda unit: self.journal.put_unit(unit, self.clock.wall_ns()),
         )
 
     def _bench(
@@ -381,19 +381,7 @@ class Supervisor:
         }
 
     def _journal_state(self) -> dict[str, Any]:
-        state = self.journal.state()
-        age = (self.clock.wall_ns() - state.last_commit_ns) / 1e9 if state.last_commit_ns else None
-        return {
-            "path": str(state.path),
-            "bytes": state.bytes,
-            "free_bytes": state.free_bytes,
-            "tail_samples": state.tail_samples,
-            "last_commit_age_s": None if age is None else round(max(0.0, age), 3),
-            "commit_ms": state.commit_ms,
-            "lost_samples": state.lost_samples,
-            "degraded": state.degraded,
-            "message": state.message,
-        }
+        return dict(self.journal.state().to_json(self.clock.wall_ns()))
 
     def _list_state(self) -> dict[str, Any]:
         dated = dict(self.lists.dated)
