@@ -1,1 +1,1 @@
-"""TODO."""
+"""Recordings read and sessions written: CSV, Parquet, JSON lines."""

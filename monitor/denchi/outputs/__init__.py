@@ -1,1 +1,1 @@
-"""TODO."""
+"""Destinations that read the journal by cursor; entry-point group ``denchi.outputs``."""

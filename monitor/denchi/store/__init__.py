@@ -1,1 +1,1 @@
-"""TODO."""
+"""The journal: the truth on disk."""

@@ -42,8 +42,8 @@ Op = Callable[[sqlite3.Connection], None]
 
 def damaged(error: sqlite3.Error) -> bool:
     """Whether an error says that the file itself is broken (and not the disk, or a lock)."""
-    code = int(getattr(error, "sqlite_errorcode", 0) or 0)
-    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    code: int = int(getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+    return bool(code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 
 
 def check(connection: sqlite3.Connection, path: Path, *, whole: bool | None = None) -> str | None:

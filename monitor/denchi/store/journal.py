@@ -31,6 +31,7 @@ from denchi_protocol.samples import SampleBlock
 
 PD_EVERY_S = 1.0
 """PD messages are committed in batches of this length: a row a message would wear the disk."""
+TELEMETRY_NS = 60 * 1_000_000_000
 
 
 class Journal:
@@ -48,6 +49,7 @@ class Journal:
         self._instruments: dict[int, dict[str, Any]] = {}
         self._pd: dict[str, list[PdMessage]] = {}
         self._pd_since = 0.0
+        self._telemetry: dict[tuple[str | None, Any], tuple[int, Any]] = {}
         self._next_instrument = 1
         self._next_finding = 1
         self._closed = False
@@ -156,6 +158,7 @@ class Journal:
         self._flush_pd()
         with self._mutex:
             self._sessions.pop(session_id, None)
+            self._telemetry = {k: v for k, v in self._telemetry.items() if k[0] != session_id}
             gone = [i for i, r in self._instruments.items() if r["session_id"] == session_id]
             for instrument in gone:
                 del self._instruments[instrument]
@@ -253,8 +256,23 @@ class Journal:
     def add_event(
         self, session_id: str | None, t_ns: int, kind: str, data: Mapping[str, Any] | None = None
     ) -> None:
-        """Add an event: a contract, a clock step, a step of a screening, daemon health ..."""
+        """Add an event: a contract, a clock step, a step of a screening, daemon health ...
+
+        ``telemetry`` (counters that a battery sends with every frame) is kept once a minute, and
+        whenever its flags change: an event a frame would wear the disk.
+        """
+        if kind == "telemetry" and self._told_lately(session_id, t_ns, data or {}):
+            return
         self._writer.submit(records.add_event(session_id, t_ns, kind, data or {}))
+
+    def _told_lately(self, session_id: str | None, t_ns: int, data: Mapping[str, Any]) -> bool:
+        key, flags = (session_id, data.get("role")), data.get("flags")
+        with self._mutex:
+            last = self._telemetry.get(key)
+            if last is not None and last[1] == flags and 0 <= t_ns - last[0] < TELEMETRY_NS:
+                return True
+            self._telemetry[key] = (t_ns, flags)
+        return False
 
     # -- units -------------------------------------------------------------------------------
 
