@@ -17,6 +17,7 @@ from denchi.clock import SYSTEM, AnchoredClock, Clock, iso
 from denchi.config import BenchConfig, Settings
 from denchi.daemon.bench import Bench, LinkView, Services
 from denchi.daemon.hub import Hub
+from denchi.errors import DenchiError
 from denchi.model import Finding, Origin, Unit
 from denchi.text import clean
 
@@ -32,6 +33,28 @@ log = logging.getLogger(__name__)
 
 DISCOVER_S = 1.0
 """Polling for meters, where the system tells no plug events."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenOutput:
+    """An output that could not be made: shown with its reason, so that silence is never success."""
+
+    name: str
+    kind: str
+    error: str
+
+    def state(self) -> dict[str, Any]:
+        """Its state for the API."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "state": "stopped",
+            "backlog_samples": 0,
+            "backlog_s": 0.0,
+            "rate_per_s": 0.0,
+            "last_error": self.error,
+            "quarantined": 0,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,12 +320,52 @@ class Supervisor:
     # -- outputs and upkeep ----------------------------------------------------------------------
 
     def _start_outputs(self) -> None:
-        from denchi.outputs import start
+        """Each output in a thread of its own. One that cannot be made is told and hinders no other."""
+        from denchi.outputs import registry
+        from denchi.outputs.base import Context
 
-        started = start.start_all(self.settings, self.data_dir, self.station, self._stop)
-        self.outputs = started.outputs
-        self._alarms = started.alarms
-        self._threads += started.threads
+        context = Context(
+            data_dir=self.data_dir,
+            station=self.station,
+            journal=self.journal,
+            simulated=self.settings.deliver_simulated,
+            health=self._health_figures,
+        )
+        for name, table in self.settings.output.items():
+            try:
+                configured = registry.configure(name, table)
+                output = configured.kind.make(name, configured.config, context)
+            except DenchiError as error:
+                log.error("output %s: %s", name, error)
+                self.outputs.append(BrokenOutput(name, str(table.get("kind", "?")), str(error)))
+                continue
+            self.outputs.append(output)
+            self._start_thread(f"output-{name}", lambda o=output: o.run(self._stop))
+        self._alarms = self._make_alarms()
+
+    def _make_alarms(self) -> Any:
+        from denchi.outputs import alarms
+
+        config = self.settings.alarm
+        if config.urls_file is None and config.urls_env is None:
+            return None
+        try:
+            made = alarms.from_settings(config, self.station)
+        except DenchiError as error:
+            log.error("alarms: %s", error)
+            return None
+        self._start_thread("alarms", lambda: made.run(self._stop))
+        return made
+
+    def _health_figures(self) -> dict[str, float | int | str | bool]:
+        state = self.journal.state()
+        return {
+            "uptime_s": (self.clock.wall_ns() - self.started_ns) / 1e9,
+            "benches": len(self.benches),
+            "journal_bytes": state.bytes,
+            "lost_samples": state.lost_samples,
+            "degraded": state.degraded or "",
+        }
 
     def _upkeep(self) -> None:
         last_lists = self._lists_stamp()
