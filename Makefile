@@ -55,3 +55,6 @@ test-all: test test-all-rest ## everything: lab, servers, faults, browser
 test-all-rest: $(STAMP)
 	$(BIN)/pytest -n 2 -m "(slow or browser) and not lab and not servers and not faults"
 	$(BIN)/pytest -m "lab or servers or faults"
+
+bench: $(STAMP) ## ratios against plain yardsticks, one table
+	$(BIN)/python tests/benchmarks/run.py

@@ -41,10 +41,10 @@ PLUGIN_HELP = {
 }
 
 
-def _plugins() -> dict[str, Any]:
-    from importlib.metadata import entry_points
+def _plugins() -> dict[str, str]:
+    from denchi.cli.plugins import points
 
-    return {point.name: point for point in entry_points(group="denchi.commands")}
+    return points("denchi.commands")
 
 
 class LazyGroup(click.Group):
@@ -63,7 +63,9 @@ class LazyGroup(click.Group):
             point = _plugins().get(cmd_name)
             if point is None:
                 return None
-            command = point.load()
+            from denchi.cli.plugins import load
+
+            command = load(point)
         assert isinstance(command, click.Command)
         return command
 
