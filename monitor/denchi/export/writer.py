@@ -31,8 +31,17 @@ FORMATS: Final = ("csv", "parquet", "jsonl")
 ROWS: Final = 65_536
 
 
-def export(reader: JournalReader, session_id: str, format_: str, target: Path | TextIO) -> int:
-    """Write a session to a file (with its meta file) or a text stream; returns the rows.
+def export(
+    reader: JournalReader,
+    session_id: str,
+    format_: str,
+    target: Path | TextIO | None,
+    *,
+    role: str = "meter",
+) -> int:
+    """Write a session to a file (with its meta file) or a text stream (None: stdout); returns the rows.
+
+    ``role`` ``meter``: all instruments of the session on one time axis; another: that one alone.
 
     Raises ``UsageError`` for an unknown format or binary to a terminal, ``InputError`` for an unknown
     session, ``StoreError`` when the file cannot be written.

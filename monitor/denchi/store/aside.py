@@ -42,7 +42,7 @@ Op = Callable[[sqlite3.Connection], None]
 
 def damaged(error: sqlite3.Error) -> bool:
     """Whether an error says that the file itself is broken (and not the disk, or a lock)."""
-    code: int = int(getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+    code = int(getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
     return bool(code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 
 
@@ -215,7 +215,7 @@ def sound(table: str, row: dict[str, Any]) -> bool:
     """Whether a row's contents pass their own checks (blobs by checksum, texts as JSON)."""
     try:
         if table == "segment":
-            return len(pack.decode(row["data"])) == row["n"]
+            return bool(len(pack.decode(row["data"])) == row["n"])
         if table == "rollup":
             rollup.decode(row["data"])
         for name in ("unit", "meta", "extra", "channels", "data"):

@@ -8,7 +8,7 @@ outage is being made good there are two: what was delivered before it, and the l
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 START_NS: Final = -(2**63)
@@ -51,6 +51,8 @@ class Cursor:
     done: frozenset[int] = frozenset()
     below: int = 0
     """Every instrument with a smaller id is delivered whole."""
+    labels: Mapping[int, tuple[tuple[int, str], ...]] = field(default_factory=dict)
+    """What an output called an instrument's unit, from which stamp on: a retry must repeat it."""
 
     def has(self, instrument: int, from_ns: int, to_ns: int) -> bool:
         """Whether all samples with from_ns <= t <= to_ns of the instrument are delivered."""
@@ -67,9 +69,8 @@ class Cursor:
         all_spans = dict(self.spans)
         for instrument, span in spans:
             all_spans[instrument] = add_span(all_spans.get(instrument, ()), span)
-        return Cursor(
-            self.log if log is None else max(self.log, log), all_spans, self.done, self.below
-        )
+        place = self.log if log is None else max(self.log, log)
+        return replace(self, log=place, spans=all_spans)
 
     def finish(self, instruments: Iterable[int], *, below: int = 0) -> Cursor:
         """The cursor with ended instruments put away, so that it stays small for years."""
@@ -79,7 +80,11 @@ class Cursor:
             below += 1
         done = frozenset(i for i in done if i >= below)
         spans = {i: s for i, s in self.spans.items() if i not in done and i >= below}
-        return Cursor(self.log, spans, done, below)
+        return replace(self, spans=spans, done=done, below=below)
+
+    def with_labels(self, labels: Mapping[int, tuple[tuple[int, str], ...]]) -> Cursor:
+        """The cursor with other labels."""
+        return replace(self, labels=labels)
 
     def to_json(self) -> dict[str, Any]:
         """As stored."""
@@ -88,6 +93,7 @@ class Cursor:
             "spans": {str(i): [list(s) for s in spans] for i, spans in self.spans.items()},
             "done": sorted(self.done),
             "below": self.below,
+            "labels": {str(i): [list(x) for x in known] for i, known in self.labels.items()},
         }
 
     @classmethod
@@ -101,4 +107,8 @@ class Cursor:
             },
             frozenset(int(i) for i in data.get("done", ())),
             int(data.get("below", 0)),
+            {
+                int(i): tuple((int(t), str(label)) for t, label in known)
+                for i, known in data.get("labels", {}).items()
+            },
         )

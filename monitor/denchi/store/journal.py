@@ -54,6 +54,7 @@ class Journal:
         self._next_finding = 1
         self._closed = False
         writer.declare = self._declare
+        writer.each_round = self._flush_pd_when_due
 
     @classmethod
     def open(
@@ -243,8 +244,9 @@ class Journal:
             if not self._pd:
                 self._pd_since = self._writer.clock.monotonic_ns() / 1e9
             self._pd.setdefault(session_id, []).append(message)
-            due = self._writer.clock.monotonic_ns() / 1e9 - self._pd_since >= PD_EVERY_S
-        if due:
+
+    def _flush_pd_when_due(self) -> None:
+        if self._pd and self._writer.clock.monotonic_ns() / 1e9 - self._pd_since >= PD_EVERY_S:
             self._flush_pd()
 
     def _flush_pd(self) -> None:
@@ -313,9 +315,16 @@ class Journal:
         with self.reader() as reader:
             return reader.cursor(output)
 
-    def store_cursor(self, output: str, cursor: Cursor) -> None:
-        """Store how far an output is delivered; after a crash it may be delivered a little again."""
-        self._writer.submit(records.put_cursor(output, json.dumps(cursor.to_json())))
+    def store_cursor(self, output: str, cursor: Cursor, *, wait: bool = False) -> None:
+        """Store how far an output is delivered; after a crash it may be delivered a little again.
+
+        ``wait``: return when it is on disk (or after 2 s when the disk refuses).
+        """
+        op = records.put_cursor(output, json.dumps(cursor.to_json()))
+        if wait:
+            self._writer.submit_and_wait(op, timeout_s=2.0)
+        else:
+            self._writer.submit(op)
 
     def set_outputs(self, names: Iterable[str]) -> None:
         """The outputs whose cursors hold back retention."""

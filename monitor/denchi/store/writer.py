@@ -71,6 +71,8 @@ class Writer:
         self.tails: list[TailFile] = []
         self.declare: Callable[[sqlite3.Connection], None] = lambda con: None
         """Writes the rows of what is still running into a new database (set by the journal)."""
+        self.each_round: Callable[[], None] = lambda: None
+        """Called by the writer's thread before each commit."""
         self.outputs: tuple[str, ...] = ()
         self.trouble: str | None = None
         self.message = ""
@@ -87,6 +89,8 @@ class Writer:
         self._incoming_n = 0
         self._last_t: dict[int, int] = {}
         self._ops: deque[Op] = deque()
+        self._queued = 0
+        self._done_ops = 0
         self._retry_at = 0
         self._next_house = 0
         self._next_sweep = 0
@@ -133,15 +137,22 @@ class Writer:
         """Queue a record operation; operations run in order, and again after a failure."""
         with self.lock:
             self._ops.append(op)
+            self._queued += 1
 
-    def submit_and_wait(self, op: Op) -> bool:
-        """Queue an operation and wait until it is committed; False when the journal closes first."""
-        done = threading.Event()
-        self.submit(op)
-        self.submit(lambda con: done.set())
-        while not done.wait(0.2):
-            if self._stopping:
-                return False
+    def submit_and_wait(self, op: Op, timeout_s: float | None = None) -> bool:
+        """Queue an operation and wait until it is committed; False when the journal closes or time is up.
+
+        An operation that fails for itself is dropped and told in the log.
+        """
+        with self._idle:
+            self._ops.append(op)
+            mine = self._queued = self._queued + 1
+            until = None if timeout_s is None else self.clock.monotonic_ns() + int(timeout_s * NS)
+            while self._done_ops < mine:
+                if self._stopping or (until is not None and self.clock.monotonic_ns() > until):
+                    return False
+                self._wake.set()
+                self._idle.wait(0.1)
         return True
 
     def flush(self, timeout_s: float = 5.0) -> bool:
@@ -293,6 +304,7 @@ class Writer:
             self._wake.clear()
 
     def _tick(self, *, final: bool = False) -> None:
+        self.each_round()
         frames = self._take()
         self._run_ops()
         if frames:
@@ -426,6 +438,7 @@ class Writer:
             with self.lock:
                 for _ in ops:
                     self._ops.popleft()
+                self._done_ops += len(ops)
         else:
             self.memory.give_back(gaps)
 
