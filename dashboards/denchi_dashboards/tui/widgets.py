@@ -14,7 +14,7 @@ from textual.renderables.digits import DIGITS, DIGITS3X3_BOLD
 from textual.widget import Widget
 
 from denchi_dashboards.tui import words
-from denchi_dashboards.tui.layout import cut, fit, line, said, stack
+from denchi_dashboards.tui.layout import Part, cut, fit, line, said, spread, stack, wrap
 from denchi_dashboards.tui.present import Present
 from denchi_dashboards.tui.words import _
 
