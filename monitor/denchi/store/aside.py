@@ -12,7 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from denchi.store import pack, rollup, schema
+import numpy as np
+
+from denchi.store import carve, pack, rollup, schema
+from denchi.store.records import adopt
 from denchi.store.seal import merge_into
 
 log = logging.getLogger("denchi.store")
@@ -22,6 +25,7 @@ CHECK_BYTES: Final = 128 << 20
 so that measuring begins within seconds, and whole in the background."""
 _SMALL_TABLES: Final = ("meta", "session", "instrument", "gap", "finding", "unit", "cursor")
 BATCH_ROWS: Final = 64
+MAX_MISSES: Final = 1024
 TABLES: Final = (
     "session",
     "instrument",
@@ -93,6 +97,7 @@ class Salvage(threading.Thread):
         self._stop = threading.Event()
         self.kept = 0
         self.bad = 0
+        self._seen: set[tuple[str, int]] = set()
 
     def stop(self) -> None:
         """Give up soon; what was not copied stays in the moved file."""
@@ -109,26 +114,57 @@ class Salvage(threading.Thread):
             self._done(0, 0)
             return
         try:
-            for table in TABLES:
-                self._table(connection, table)
+            broken = {table for table in TABLES if self._table(connection, table)}
         finally:
             connection.close()
+        if broken and not self._stop.is_set():
+            self._carve(broken)
         self._done(self.kept, self.bad)
 
-    def _table(self, connection: sqlite3.Connection, table: str) -> None:
-        batch: list[dict[str, Any]] = []
-        for row in rows(connection, table):
-            if self._stop.is_set():
-                return
-            if row is None or not sound(table, row):
-                self.bad += 1
-                continue
-            batch.append(row)
-            if len(batch) >= BATCH_ROWS:
+    def _carve(self, broken: set[str]) -> None:
+        """Rows of tables whose tree is damaged, page by page; those that came already are kept."""
+        self.bad = 0
+        for table in [t for t in TABLES if t in broken]:
+            batch: list[dict[str, Any]] = []
+            for _, rowid, values in carve.rows(self._path, {table}):
+                if self._stop.is_set():
+                    return
+                row = dict(zip(_columns(table), values, strict=False))
+                if "id" in row and row["id"] is None:
+                    row["id"] = rowid
+                if (table, rowid) in self._seen or not sound(table, row):
+                    continue
+                batch.append(row)
+                if len(batch) >= BATCH_ROWS:
+                    self._flush(table, batch)
+                    batch = []
+            if batch:
                 self._flush(table, batch)
-                batch = []
+
+    def _table(self, connection: sqlite3.Connection, table: str) -> bool:
+        """Copy one table; True when some of it could not be read."""
+        batch: list[dict[str, Any]] = []
+        broken = False
+        try:
+            for row in rows(connection, table):
+                if self._stop.is_set():
+                    return False
+                if row is None or not sound(table, row):
+                    self.bad += 1
+                    broken = True
+                    continue
+                if (rowid := row.pop("_rowid", None)) is not None:
+                    self._seen.add((table, rowid))
+                batch.append(row)
+                if len(batch) >= BATCH_ROWS:
+                    self._flush(table, batch)
+                    batch = []
+        except sqlite3.Error as error:
+            log.warning("table %s of the damaged journal cannot be walked: %s", table, error)
+            broken = True
         if batch:
             self._flush(table, batch)
+        return broken
 
     def _flush(self, table: str, batch: list[dict[str, Any]]) -> None:
         if self._submit(lambda con: insert(con, table, batch)):
@@ -138,44 +174,34 @@ class Salvage(threading.Thread):
 
 
 def rows(connection: sqlite3.Connection, table: str) -> Iterator[dict[str, Any] | None]:
-    """Every readable row; None for each one that is there and cannot be read.
+    """Every row that can be reached, with its ``_rowid``; None for each that is there and unreadable.
 
-    Walks by rowid: after a damaged page it goes on behind it, where one long SELECT would end.
+    Walks by rowid: after a damaged page it goes on behind it, where one long SELECT would end. Gives up
+    after ``MAX_MISSES`` in a row (pages are then gone through one by one). Raises ``sqlite3.Error`` when
+    the table cannot be begun.
     """
-    at = -(2**62)
-    key = "rowid" if table != "cursor" else None
-    try:
-        if key is None:
-            yield from (dict(row) for row in connection.execute(f"SELECT * FROM {table}"))  # noqa: S608
-            return
-        found = connection.execute(f"SELECT max(rowid) FROM {table} NOT INDEXED").fetchone()  # noqa: S608
-        top = found[0]
-    except sqlite3.Error:
-        top = None if key else -1
-    if top is None:
-        top = _probe_top(connection, table)
-    misses = 0
-    while at <= top:
+    if table == "cursor":  # a table without rowids, and a small one
+        yield from (dict(row) for row in connection.execute("SELECT * FROM cursor"))
+        return
+    connection.execute(f"SELECT rowid FROM {table} NOT INDEXED LIMIT 0").fetchone()  # noqa: S608
+    at, misses, ended = 0, 0, False
+    while not ended and misses < MAX_MISSES:
         try:
-            cursor = connection.execute(
+            got = connection.execute(
                 f"SELECT rowid AS _rowid, * FROM {table} NOT INDEXED"  # noqa: S608
                 " WHERE rowid > ? ORDER BY rowid LIMIT 256",
                 (at,),
-            )
-            got = cursor.fetchmany(256)
+            ).fetchall()
         except sqlite3.Error:
-            got = None
-        if got is None:
-            for row in _one_by_one(connection, table, max(at + 1, 1), 256):
+            for row in _one_by_one(connection, table, at + 1, 256):
                 yield row
                 misses = misses + 1 if row is None else 0
-            at = max(at, 0) + 256
+            at += 256
             continue
-        if not got:
-            return
+        ended = not got
         for row in got:
-            at = row["_rowid"]
-            yield {name: row[name] for name in row.keys() if name != "_rowid"}  # noqa: SIM118
+            at, misses = row["_rowid"], 0
+            yield dict(row)
 
 
 def _one_by_one(
@@ -184,7 +210,7 @@ def _one_by_one(
     for rowid in range(start, start + count):
         try:
             row = connection.execute(
-                f"SELECT * FROM {table} NOT INDEXED WHERE rowid = ?",  # noqa: S608
+                f"SELECT rowid AS _rowid, * FROM {table} NOT INDEXED WHERE rowid = ?",  # noqa: S608
                 (rowid,),
             ).fetchone()
         except sqlite3.Error:
@@ -192,23 +218,6 @@ def _one_by_one(
             continue
         if row is not None:
             yield dict(row)
-
-
-def _probe_top(connection: sqlite3.Connection, table: str) -> int:
-    """An upper bound of the rowids when the rightmost page is damaged: doubled until nothing answers."""
-    top = 1
-    while top < 1 << 24:
-        try:
-            found = connection.execute(
-                f"SELECT rowid FROM {table} NOT INDEXED WHERE rowid >= ? LIMIT 1",  # noqa: S608
-                (top,),
-            ).fetchone()
-        except sqlite3.Error:
-            found = (top,)
-        if found is None:
-            break
-        top *= 2
-    return top
 
 
 def sound(table: str, row: dict[str, Any]) -> bool:
@@ -226,24 +235,76 @@ def sound(table: str, row: dict[str, Any]) -> bool:
     return True
 
 
+def _columns(table: str) -> list[str]:
+    """Column names of this program's version of a table, in their order on disk."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        schema.migrate(connection)
+        return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+    finally:
+        connection.close()
+
+
 def insert(con: sqlite3.Connection, table: str, batch: list[dict[str, Any]]) -> None:
-    """Put salvaged rows into the new journal; roll-ups are merged, rows that exist are kept."""
+    """Put salvaged rows into the new journal; what is there already is kept and not doubled."""
     known = {row[1] for row in con.execute(f"PRAGMA table_info({table})")}
     for row in batch:
         if table == "rollup":
             part = rollup.decode(row["data"])
             merge_into(con, row["instrument"], row["res_s"], part)
-            continue
-        if table in ("segment", "gap", "event", "pd", "unit_record"):
-            row = {k: v for k, v in row.items() if k != "id"}
-        names = [name for name in row if name in known]
-        marks = ", ".join("?" * len(names))
-        con.execute(
-            f"INSERT OR IGNORE INTO {table}({', '.join(names)}) VALUES ({marks})",  # noqa: S608
-            [row[name] for name in names],
-        )
+        elif table == "segment":
+            _insert_segment(con, row)
+        else:
+            if table == "instrument":
+                row["sealed_seq"] = max(row["sealed_seq"], _disown(con, row["id"]))
+            if table in ("gap", "event", "pd", "unit_record"):
+                row = {k: v for k, v in row.items() if k != "id"}
+            names = [name for name in row if name in known]
+            marks = ", ".join("?" * len(names))
+            con.execute(
+                f"INSERT OR IGNORE INTO {table}({', '.join(names)}) VALUES ({marks})",  # noqa: S608
+                [row[name] for name in names],
+            )
     if table == "segment":
         recount(con, {row["instrument"] for row in batch})
+
+
+def _insert_segment(con: sqlite3.Connection, row: dict[str, Any]) -> None:
+    """A salvaged segment without the samples that the open tail has brought already."""
+    block = pack.decode(row["data"])
+    there = con.execute(
+        "SELECT data FROM segment WHERE instrument = ? AND from_ns <= ? AND to_ns >= ?",
+        (row["instrument"], row["to_ns"], row["from_ns"]),
+    ).fetchall()
+    for (data,) in there:
+        block = block[~np.isin(block.t_ns, pack.decode(data).t_ns)]
+    if len(block):
+        con.execute(
+            "INSERT INTO segment(instrument, from_ns, to_ns, n, data) VALUES (?, ?, ?, ?, ?)",
+            (
+                row["instrument"],
+                int(block.t_ns[0]),
+                int(block.t_ns[-1]),
+                len(block),
+                pack.encode(block, packed=True),
+            ),
+        )
+    orphan = con.execute("SELECT 1 FROM instrument WHERE id = ?", (row["instrument"],)).fetchone()
+    if orphan is None:
+        adopt(row["instrument"], row["from_ns"])(con)
+
+
+def _disown(con: sqlite3.Connection, instrument: int) -> int:
+    """Take back the stand-in of an instrument whose own row was found; returns what it had sealed."""
+    name = f"recovered-{instrument}"
+    found = con.execute(
+        "SELECT sealed_seq FROM instrument WHERE id = ? AND session_id = ?", (instrument, name)
+    ).fetchone()
+    if found is None:
+        return -1
+    con.execute("DELETE FROM instrument WHERE id = ?", (instrument,))
+    con.execute("DELETE FROM session WHERE id = ?", (name,))
+    return int(found[0])
 
 
 def recount(con: sqlite3.Connection, instruments: set[int]) -> None:

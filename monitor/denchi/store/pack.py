@@ -58,7 +58,9 @@ def compress(array: NDArray[Any]) -> bytes:
     """One array as a pcodec chunk with its length in front."""
     from pcodec import ChunkConfig, standalone
 
-    data: bytes = standalone.simple_compress(np.ascontiguousarray(array), ChunkConfig())
+    data: bytes = standalone.simple_compress(
+        np.require(array, requirements=["C", "A"]), ChunkConfig()
+    )
     return struct.pack("<I", len(data)) + data
 
 
@@ -130,7 +132,7 @@ def decode(data: bytes) -> SampleBlock:
         if flags & _PACKED:
             array, at = decompress(data, at, np.dtype(kind), n)
         else:
-            array = np.frombuffer(data, kind, n, at)
+            array = np.frombuffer(data, kind, n, at).copy()  # the copy is aligned
             at += array.nbytes
         arrays.append(array)
     steps = arrays[0].astype(np.int64) * (TIME_STEP_NS if flags & _STEPPED else 1)

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from denchi.model import Session
-from denchi.store import pack, rows, schema, tail
+from denchi.store import pack, rollup, rows, schema, tail
 from denchi.store.cursor import Cursor
 from denchi.store.feed import Record, Source, StoredEvent
 from denchi.store.rows import (
@@ -215,6 +215,18 @@ class JournalReader:
         for frame in frames:
             if len(cut := _cut(frame.block, start, end)):
                 yield cut
+
+    def last_sealed(self, instrument_id: int, before_ns: int) -> rollup.Before | None:
+        """The last sealed sample ahead of a time, for the energy of the step to the open tail."""
+        found = self._all(
+            "SELECT data FROM segment WHERE instrument = ? AND from_ns < ?"
+            " ORDER BY from_ns DESC LIMIT 1",
+            (instrument_id, before_ns),
+        )
+        try:
+            return rollup.last_of(pack.decode(found[0]["data"])) if found else None
+        except pack.Damaged:
+            return None
 
     def series(
         self,

@@ -10,6 +10,7 @@ import numpy as np
 
 from denchi.store import pack, rollup
 from denchi.store.rollup import NS, Rollup
+from denchi_protocol.samples import SampleBlock
 
 if TYPE_CHECKING:
     from denchi.store.reader import JournalReader
@@ -138,7 +139,10 @@ def stored(reader: JournalReader, instrument_id: int, res_s: int, start: int, en
             parts.append(rollup.decode(row[0]))
         except pack.Damaged:
             continue
-    parts += [rollup.of_block(block, res_s * NS) for block in open_blocks]
+    if open_blocks:
+        block = SampleBlock.concat(open_blocks)
+        before = reader.last_sealed(instrument_id, int(block.t_ns[0])) if len(block) else None
+        parts.append(rollup.of_block(block, res_s * NS, before))
     if not parts:
         return Rollup(res_s * NS, np.zeros(0, np.int64))
     return rollup.merge(parts).between(start, end)

@@ -274,10 +274,14 @@ class Writer:
         """Samples of a tail whose instrument the database does not know (it was lost) get a session."""
         from denchi.store.records import adopt
 
-        orphans = [i for i in self.memory.open if i not in known]
-        for instrument in orphans:
-            first = self.memory.open[instrument][0].block
-            self.submit(adopt(instrument, int(first.t_ns[0])))
+        orphans = {i: f[0].block for i, f in self.memory.open.items() if i not in known}
+
+        def op(con: sqlite3.Connection) -> None:
+            for instrument, block in orphans.items():
+                adopt(instrument, int(block.t_ns[0]))(con)
+
+        if orphans:
+            self._transact(op)
 
     # -- the thread --------------------------------------------------------------------------
 

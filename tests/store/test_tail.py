@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from denchi.store import tail
+from denchi.store.tail import Frame, TailFile
+from denchi_protocol.samples import same
+from store.helpers import numbered
+
+
+def _write(path: Path, frames: list[Frame], generation: int = 1) -> None:
+    file = TailFile(path)
+    file.restart(generation)
+    for frame in frames:
+        assert file.room(10_000)
+        file.append([frame])
+    file.close()
+
+
+def test_frames_come_back_in_order(tmp_path: Path) -> None:
+    frames = [Frame(i, 7, numbered(i * 10, 10)) for i in range(20)]
+    _write(tmp_path / "tail-0.bin", frames[:12])
+    _write(tmp_path / "tail-1.bin", frames[12:], 2)
+    found = tail.read(tmp_path)
+    assert [f.seq for f in found] == list(range(20))
+    assert all(same(a.block, b.block) for a, b in zip(found, frames, strict=True))
+
+
+def test_what_is_left_of_an_older_use_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "tail-0.bin"
+    _write(path, [Frame(i, 1, numbered(i * 10, 10)) for i in range(30)], 1)
+    _write(path, [Frame(100, 1, numbered(5000, 10))], 2)
+    assert [f.seq for f in tail.read(tmp_path)] == [100]
+
+
+@given(st.integers(0, 60_000), st.integers(1, 400), st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_a_damaged_stretch_costs_only_its_frames(
+    tmp_path_factory: pytest.TempPathFactory, where: int, length: int, seed: int
+) -> None:
+    folder = tmp_path_factory.mktemp("tail")
+    frames = [Frame(i, 1, numbered(i * 10, 10)) for i in range(100)]
+    path = folder / "tail-0.bin"
+    _write(path, frames)
+    size = sum(len(tail.encode_frame(f, 1)) for f in frames)
+    data = bytearray(path.read_bytes())
+    where %= size
+    noise = bytes((seed * (i + 7) + i) & 0xFF for i in range(length))
+    data[where : where + length] = noise
+    path.write_bytes(data)
+    found = tail.read(folder)
+    per = size // len(frames)
+    assert len(found) >= 100 - (length // per + 3)
+    for frame in found:
+        assert same(frame.block, frames[frame.seq].block)
+
+
+def test_a_torn_last_write_leaves_the_ones_before(tmp_path: Path) -> None:
+    path = tmp_path / "tail-0.bin"
+    frames = [Frame(i, 1, numbered(i * 10, 10)) for i in range(5)]
+    _write(path, frames)
+    encoded = [tail.encode_frame(f, 1) for f in frames]
+    whole = sum(len(e) for e in encoded)
+    for cut in range(whole - len(encoded[-1]) + 1, whole):
+        torn = tmp_path / "torn"
+        torn.mkdir(exist_ok=True)
+        data = bytearray(path.read_bytes())
+        data[cut:whole] = b"\xff" * (whole - cut)
+        (torn / "tail-0.bin").write_bytes(data)
+        assert len(tail.read(torn)) == 4
+
+
+def test_space_is_there_before_it_is_needed(tmp_path: Path) -> None:
+    file = TailFile(tmp_path / "tail-0.bin", max_bytes=2 << 20)
+    assert file.room(100)
+    size = (tmp_path / "tail-0.bin").stat().st_size
+    assert size >= tail.FIRST_BYTES
+    assert not file.room(3 << 20)
+    for i in range(50):
+        file.append([Frame(i, 1, numbered(i, 1))])
+    assert (tmp_path / "tail-0.bin").stat().st_size == size
+    file.close()
