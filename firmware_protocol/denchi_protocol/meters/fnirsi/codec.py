@@ -1,0 +1,209 @@
+"""FNIRSI host side over USB HID: start, keep-alive, drain; frames of four samples.
+
+Facts and their sources: README.md beside this file. Never sends a trigger command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+
+from denchi_protocol.checksum import CRC8_FNIRSI
+from denchi_protocol.codec import (
+    Action,
+    Closing,
+    DeviceInfo,
+    Done,
+    Event,
+    Frames,
+    Rejected,
+    Send,
+    Wait,
+)
+from denchi_protocol.fields import check_run
+from denchi_protocol.framing import MORE, Framer, Junk, Verdict
+from denchi_protocol.meters.fnirsi.stamps import spread
+from denchi_protocol.samples import MISSING, Int32s, Int64s, Quality, SampleBlock
+
+MS: Final = 1_000_000
+FRAME: Final = 64
+HEAD: Final = 0xAA
+MEASUREMENT, INFO = 0x04, 0x03
+SAMPLES: Final = 4
+SAMPLE_STEP_NS: Final = 10 * MS
+
+IDENTIFY, START, CONTINUE = 0x81, 0x82, 0x83
+START_OLD: Final = (IDENTIFY, START, CONTINUE)
+"""FNB48, C1."""
+START_NEW: Final = (IDENTIFY, START, START)
+"""FNB58, FNB48S/P, FNAC-28."""
+
+START_PAUSE_NS: Final = 50 * MS
+"""Between the commands of the start sequence; with less the device may crash."""
+PAUSE_NS: Final = 25 * MS
+"""Between any two commands."""
+KEEP_ALIVE_NS: Final = 100 * MS
+SILENT_NS: Final = 500 * MS
+DRAIN_NS: Final = 1000 * MS
+DRAIN_AT_MOST_NS: Final = 5000 * MS
+
+VBUS_V: Final = (-0.1, 120.0)
+IBUS_A: Final = (-0.1, 7.5)
+"""A frame with a voltage or current outside is no measurement at all."""
+
+_SAMPLE: Final = np.dtype(
+    [("v", "<i4"), ("a", "<i4"), ("dp", "<u2"), ("dm", "<u2"), ("mark", "u1"), ("temp", "<u2")]
+)
+_INSIDE: Final = slice(1, FRAME - 1)
+_NOT_MEASURED: Final = np.uint16(Quality.OUT_OF_RANGE | Quality.TIME_SPREAD)
+
+
+def command(number: int) -> bytes:
+    """The 64-byte report of a command without parameters."""
+    body = bytes([number]) + bytes(FRAME - 3)
+    return bytes([HEAD]) + body + bytes([CRC8_FNIRSI.of(body)])
+
+
+_COMMANDS: Final = {number: command(number) for number in (IDENTIFY, START, CONTINUE)}
+
+
+def _rule(view: bytes) -> Verdict:
+    if len(view) < FRAME:
+        return MORE
+    if CRC8_FNIRSI.of(view[_INSIDE]) != view[FRAME - 1]:
+        return FRAME, "wrong checksum"
+    if view[1] not in (MEASUREMENT, INFO):
+        return FRAME, f"unknown frame type {view[1]:02x}"
+    return FRAME, ""
+
+
+class FnirsiCodec:
+    """One connection to an FNB48, FNB48S/P, FNB58, C1 or FNAC-28 by USB."""
+
+    def __init__(self, start: Iterable[int] = START_NEW) -> None:
+        self._start = list(start)
+        self._framer = Framer(_rule, bytes([HEAD]), longest=FRAME)
+        self._sent_ns: int | None = None
+        self._ready_ns = 0
+        self._heard_ns = 0
+        self._packet = False
+        self._last_frame_ns: int | None = None
+        self._closing_ns: int | None = None
+
+    # -- what to send ------------------------------------------------------------------------
+
+    def next(self, now_ns: int) -> Action:
+        """Start sequence, then 83 after every packet (at least every 100 ms), 82 after silence."""
+        if self._sent_ns is not None and now_ns < self._ready_ns:
+            return Wait(self._ready_ns)
+        if self._start:
+            self._heard_ns = now_ns
+            return self._send(self._start.pop(0), now_ns, START_PAUSE_NS)
+        assert self._sent_ns is not None
+        if now_ns >= self._heard_ns + SILENT_NS:
+            # 83 is ignored once sampling has stopped: only 82 starts it again.
+            self._heard_ns = now_ns
+            return self._send(START, now_ns, START_PAUSE_NS)
+        if self._packet or now_ns >= self._sent_ns + KEEP_ALIVE_NS:
+            return self._send(CONTINUE, now_ns, PAUSE_NS)
+        return Wait(min(self._sent_ns + KEEP_ALIVE_NS, self._heard_ns + SILENT_NS))
+
+    def _send(self, number: int, now_ns: int, pause_ns: int) -> Send:
+        self._sent_ns, self._ready_ns = now_ns, now_ns + pause_ns
+        self._packet = False
+        return Send(_COMMANDS[number])
+
+    def close(self, now_ns: int) -> Closing:
+        """Send nothing and read until a second of silence: an undrained meter freezes."""
+        if self._sent_ns is None:
+            return Done()
+        if self._closing_ns is None:
+            self._closing_ns = now_ns
+            self._heard_ns = max(self._heard_ns, now_ns)
+        until = min(self._heard_ns + DRAIN_NS, self._closing_ns + DRAIN_AT_MOST_NS)
+        return Done() if now_ns >= until else Wait(until)
+
+    # -- what arrives ------------------------------------------------------------------------
+
+    def feed(self, data: bytes, t_ns: int) -> list[Event]:
+        """Take bytes; runs of whole frames become blocks of 10 ms samples."""
+        if data:
+            self._heard_ns = max(self._heard_ns, t_ns)
+        events: list[Event] = []
+        run: list[bytes] = []
+        for piece in self._framer.feed(data):
+            if isinstance(piece, bytes) and piece[1] == MEASUREMENT:
+                run.append(piece)
+                continue
+            self._measured(run, t_ns, events)
+            run = []
+            if isinstance(piece, Junk):
+                events.append(Rejected(t_ns, piece.reason, piece.data))
+            else:
+                self._packet = True
+                raw = piece[2 : FRAME - 1].hex()
+                events.append(DeviceInfo(t_ns, maker="FNIRSI", fields={"raw": raw}))
+        self._measured(run, t_ns, events)
+        return events
+
+    def _measured(self, run: list[bytes], t_ns: int, events: list[Event]) -> None:
+        if not run:
+            return
+        self._packet = True
+        n = len(run)
+        arrival = t_ns - np.arange(n - 1, -1, -1, dtype=np.int64) * (SAMPLES * SAMPLE_STEP_NS)
+        if self._last_frame_ns is not None and arrival[0] <= self._last_frame_ns:
+            # They waited somewhere on the way: they share the time since the frame before.
+            step = max(t_ns - self._last_frame_ns, 0) // n
+            arrival = self._last_frame_ns + step * np.arange(1, n + 1, dtype=np.int64)
+        frames = np.frombuffer(b"".join(run), np.uint8).reshape(n, FRAME)
+        block = self._decoded(frames, arrival, self._last_frame_ns)
+        self._last_frame_ns = int(block.t_ns[-1])
+        bad = block.quality == _NOT_MEASURED
+        if bad.any():
+            events.extend(
+                Rejected(t_ns, "values that cannot be", run[int(i)])
+                for i in np.flatnonzero(bad[::SAMPLES])
+            )
+            block = block[~bad]
+        if len(block):
+            events.append(block)
+
+    def decode_run(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
+        """Decode checked measurement frames (n, 64) into 4 n samples, 10 ms apart.
+
+        A frame with an impossible voltage or current is all MISSING (a reply of another kind has
+        been seen in the place of a measurement). Current is unsigned, as the meter has it.
+        """
+        check_run(frames, t_ns)
+        return self._decoded(frames, t_ns, None)
+
+    def _decoded(self, frames: Frames, t_ns: Int64s, previous_ns: int | None) -> SampleBlock:
+        inside = np.ascontiguousarray(frames[:, 2 : 2 + SAMPLES * _SAMPLE.itemsize])
+        raw = inside.view(_SAMPLE).reshape(-1)
+        v, a, temp = raw["v"], raw["a"], raw["temp"]
+        # 10 uV and 10 uA a count: within the limits the product fits int32.
+        wrong = (
+            (v > VBUS_V[1] * 1e5)
+            | (v < VBUS_V[0] * 1e5)
+            | (a > IBUS_A[1] * 1e5)
+            | (a < IBUS_A[0] * 1e5)
+        )
+        columns: dict[str, Int32s] = {
+            "vbus_uv": v * np.int32(10),
+            "ibus_ua": a * np.int32(10),
+            "dp_uv": raw["dp"].astype(np.int32) * np.int32(1000),
+            "dm_uv": raw["dm"].astype(np.int32) * np.int32(1000),
+            "temp_mc.meter": temp.astype(np.int32) * np.int32(100),
+        }
+        quality = np.full(len(raw), Quality.TIME_SPREAD, np.uint16)
+        if wrong.any():
+            wrong = np.repeat(wrong.reshape(-1, SAMPLES).any(axis=1), SAMPLES)
+            quality[wrong] = _NOT_MEASURED
+            columns = {
+                name: np.where(wrong, np.int32(MISSING), values) for name, values in columns.items()
+            }
+        stamps = spread(t_ns, SAMPLES, SAMPLE_STEP_NS, previous_ns)
+        return SampleBlock(stamps, columns, quality)
