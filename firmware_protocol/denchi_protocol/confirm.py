@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
+
 from denchi_protocol.codec import Event, Rejected
 from denchi_protocol.samples import MISSING, Quality, SampleBlock, channel
 
@@ -26,7 +28,7 @@ class Confirm:
 
     def pass_on(self, block: SampleBlock, t_ns: int) -> list[Event]:
         """Events that ``block`` (one sample) leads to."""
-        unchecked = block.replace(quality=block.quality | Quality.UNCHECKED)
+        unchecked = block.replace(quality=block.quality | np.uint16(Quality.UNCHECKED))
         agrees = self._agrees(block)
         self._last.update(
             {name: int(c[0]) for name, c in block.columns.items() if int(c[0]) != MISSING}

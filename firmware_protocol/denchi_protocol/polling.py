@@ -22,7 +22,8 @@ class Poller:
     ``plan``: called at the start of a round, returns its requests.
     ``period_ms``: from the start of a round to the next. ``resend_ms``: silence before a request is
     sent again. ``pause_ms``: the device needs this long after an answer. ``tries``: sends a request
-    is worth.
+    is worth. ``quiet_ms``: for replies that do not name their request: instead of going on after an
+    unanswered one, be silent for so long (a late answer drains away) and begin a new round.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class Poller:
         resend_ms: float,
         pause_ms: float = 0.0,
         tries: int = 2,
+        quiet_ms: float | None = None,
     ) -> None:
         self._plan = plan
         self._period_ns = int(period_ms * MS)
         self._resend_ns = int(resend_ms * MS)
         self._pause_ns = int(pause_ms * MS)
         self._max_tries = tries
+        self._quiet_ms = quiet_ms
         self._queue: deque[bytes] = deque()
         self._flight: bytes | None = None
         self._sent_ns = 0
@@ -71,6 +74,8 @@ class Poller:
                 return self._send(self._flight, now_ns)
             self._flight = None
             self.given_up += 1
+            if self._quiet_ms is not None:
+                self.restart(now_ns, self._quiet_ms)
         if not self._queue:
             if self._round_ns is not None and now_ns < self._round_ns + self._period_ns:
                 return Wait(self._round_ns + self._period_ns)
