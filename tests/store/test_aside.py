@@ -18,11 +18,12 @@ from store.helpers import begin, in_steps, noisy, numbered, numbers
 
 
 def _make(folder: Path, samples: int = 60_000) -> int:
-    with Journal.open(folder, commit_ms=10, seal_s=0.01) as journal:
+    with Journal.open(folder, commit_ms=10, seal_s=0) as journal:
         instrument = begin(journal)
         for first, n in in_steps(samples, 300):
             journal.append(instrument, noisy(first, n))
-            journal.flush()
+            while journal.flush() and journal.state().tail_samples:
+                pass  # each piece becomes a segment of its own
     return instrument
 
 
@@ -36,7 +37,7 @@ def test_random_pages_overwritten(tmp_path: Path) -> None:
     """Home Assistant's own test of its recorder: random bytes over the file."""
     instrument = _make(tmp_path)
     path = tmp_path / schema.FILE
-    random.seed(3)
+    random.seed(4)
     pages = path.stat().st_size // 4096
     hit = random.sample(range(2, pages), 5)
     with path.open("r+b") as file:
@@ -60,8 +61,8 @@ def test_random_pages_overwritten(tmp_path: Path) -> None:
     assert set(found) <= set(range(60_000))
     kept = len(found) / 60_000
     lost_segments = (60_000 - len(found)) / 300
-    # Five pages can take five leaves of at most a dozen segments, or five overflow pages of one each.
-    assert lost_segments <= 5 * 12
+    # A segment is about 2 kB here: a page holds two whole ones or a part of one. Everything else is kept.
+    assert lost_segments <= 5 * 3
     aside = list(tmp_path.glob("denchi-damaged-*.db"))
     assert len(aside) == 1
     record(
@@ -104,7 +105,7 @@ def test_a_file_damaged_while_running_is_replaced(tmp_path: Path) -> None:
         journal.append(instrument, numbered(0, 100))
         journal.flush()
         time.sleep(0.1)
-        con = journal._writer.con
+        con = journal._writer.database.con
         assert con is not None
         con.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         con.execute("PRAGMA cache_size = 0")

@@ -96,7 +96,7 @@ def test_a_data_directory_that_is_a_file(tmp_path: Path) -> None:
 
 def test_durability_is_set_and_not_assumed(tmp_path: Path) -> None:
     with Journal.open(tmp_path) as journal:
-        con = journal._writer.con
+        con = journal._writer.database.con
         assert con is not None
         assert con.execute("PRAGMA synchronous").fetchone()[0] == 2
         assert con.execute("PRAGMA journal_mode").fetchone()[0] == "wal"

@@ -19,13 +19,14 @@ from denchi.clock import SYSTEM, Clock
 from denchi.model import Finding, Gap, Session, Unit, Verdict
 from denchi.store import disk, records
 from denchi.store.cursor import Cursor
+from denchi.store.database import Op
 from denchi.store.feed import Batch, read_after
 from denchi.store.lock import DirectoryLock
 from denchi.store.reader import JournalReader
 from denchi.store.retention import Policy
 from denchi.store.rows import dump
 from denchi.store.state import JournalState
-from denchi.store.writer import Limits, Op, Writer
+from denchi.store.writer import Limits, Writer
 from denchi_protocol.codec import PdMessage
 from denchi_protocol.samples import SampleBlock
 
@@ -53,7 +54,7 @@ class Journal:
         self._next_instrument = 1
         self._next_finding = 1
         self._closed = False
-        writer.declare = self._declare
+        writer.database.declare = self._declare
         writer.each_round = self._flush_pd_when_due
 
     @classmethod
@@ -87,8 +88,9 @@ class Journal:
             writer = Writer(data_dir, clock, given)
             journal = cls(data_dir, lock, writer)
             writer.outputs = tuple(outputs)
-            writer.start()
+            writer.open()
             journal._number()
+            writer.start()
         except BaseException:
             lock.release()
             raise
@@ -109,16 +111,17 @@ class Journal:
         """Next free ids. A journal that was moved aside starts at the wall clock's seconds: the rows
         being salvaged keep their own ids and cannot collide."""
         writer = self._writer
+        database = writer.database
         instrument = max([0, *writer.memory.open])
         finding = 0
-        if writer.con is not None:
-            row = writer.con.execute("SELECT coalesce(max(id), 0) FROM instrument").fetchone()
+        if database.con is not None:
+            row = database.con.execute("SELECT coalesce(max(id), 0) FROM instrument").fetchone()
             instrument = max(instrument, row[0])
-            row = writer.con.execute(
+            row = database.con.execute(
                 "SELECT coalesce(max(CAST(substr(id, 2) AS INTEGER)), 0) FROM finding"
             ).fetchone()
             finding = row[0]
-        if writer.con is None or writer.moved is not None:
+        if database.con is None or database.moved is not None:
             # The rows being salvaged (or a database that cannot be read yet) have ids of their own.
             instrument = finding = max(instrument, writer.clock.wall_ns() // 1_000_000_000)
         self._next_instrument = max(self._next_instrument, instrument + 1)
@@ -343,16 +346,14 @@ class Journal:
     def state(self) -> JournalState:
         """How the journal is now."""
         writer = self._writer
-        degraded, message = writer.trouble, writer.message
-        if degraded is None and writer.moved is not None:
-            degraded, message = "moved_aside", writer.aside_message()
+        degraded, message = writer.condition()
         return JournalState(
-            path=writer.path,
+            path=writer.database.path,
             bytes=disk.used_bytes(self.data_dir),
-            free_bytes=writer.free_bytes,
+            free_bytes=writer.space.free,
             tail_samples=writer.memory.open_samples(),
             memory_samples=writer.memory.samples,
-            last_commit_ns=writer.last_commit_ns,
+            last_commit_ns=max(writer.last_commit_ns, writer.database.last_commit_ns),
             commit_ms=writer.limits.commit_ms,
             lost_samples=writer.memory.lost,
             degraded=degraded,

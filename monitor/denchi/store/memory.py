@@ -50,6 +50,10 @@ class Memory:
                 self._only_here.setdefault(frame.instrument, set()).add(frame.seq)
                 self.samples += len(frame.block)
 
+    def only_here(self, instrument: int) -> bool:
+        """Whether frames of an instrument are only in memory: later ones must not overtake them."""
+        return instrument in self._only_here
+
     def frames(self, instrument: int) -> list[Frame]:
         """The open frames of one instrument."""
         with self.lock:

@@ -105,9 +105,12 @@ def read(data_dir: Path) -> list[Frame]:
 class TailFile:
     """One of the two files, open for writing. Frames go in order; ``restart`` begins a new use."""
 
-    def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self, path: Path, *, max_bytes: int = MAX_BYTES, first_bytes: int = FIRST_BYTES
+    ) -> None:
         self._path = path
         self._max = max_bytes
+        self._first = first_bytes
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         self._size = os.fstat(self._fd).st_size
         self.at = 0
@@ -135,7 +138,7 @@ class TailFile:
         if need > self._max:
             return False
         try:
-            self._grow(min(self._max, max(FIRST_BYTES, need + FIRST_BYTES // 2)))
+            self._grow(min(self._max, max(self._first, need + self._first // 2)))
         except OSError:
             return False
         return True

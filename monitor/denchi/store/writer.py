@@ -1,8 +1,9 @@
-"""The one thread that writes the journal: commits the open tail, runs record operations, seals, keeps house.
+"""The journal's two threads: one commits the open tail, the other keeps the database and the house.
 
-Nothing that hands it data waits for it. When the disk refuses, data stays in memory for ten minutes at
-full rate, is thinned to 1 Hz beyond that, and is dropped last; what is thinned or dropped is counted and
-becomes a gap with the cause ``disk_full``.
+They are two so that a slow commit of the database (a seal, a checkpoint, a stalled sync) never holds up
+the samples: the tail is committed every interval whatever the database does. Nothing that hands data
+in waits for either. When the disk refuses, samples stay in memory for ten minutes at full rate, are
+thinned to 1 Hz beyond that, and dropped last; what is thinned or dropped is counted and becomes a gap.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from typing import Final
 import numpy as np
 
 from denchi.clock import NS, Clock
-from denchi.errors import StoreError
-from denchi.store import aside, disk, schema, tail
+from denchi.store import disk, tail
+from denchi.store.database import Database, Op
 from denchi.store.memory import Memory
+from denchi.store.records import adopt
 from denchi.store.retention import Policy, sweep
 from denchi.store.seal import Sealer
 from denchi.store.tail import Frame, TailFile
@@ -29,17 +31,14 @@ from denchi_protocol.samples import SampleBlock
 
 log = logging.getLogger("denchi.store")
 
-Op = Callable[[sqlite3.Connection], None]
-
 DIRECT_SAMPLES: Final = 16_384
 """A commit with more samples of one instrument (an import) is sealed at once: the tail would only be
 written to be read again."""
 QUEUE_SAMPLES: Final = 4_000_000
 """Samples that may wait for the writer; beyond that the oldest are dropped and counted."""
-SEAL_BUDGET_NS: Final = 20_000_000
+SEAL_BUDGET_NS: Final = 50_000_000
 COMMIT_LEAD_NS: Final = 8_000_000
 """A commit begins this much before its interval is over, so that its sync ends within it."""
-RETRY_NS: Final = NS
 HOUSE_NS: Final = NS
 SWEEP_NS: Final = 60 * NS
 
@@ -52,34 +51,33 @@ class Limits:
     seal_s: float = 60.0
     reserve_bytes: int = 64 << 20
     tail_bytes: int = tail.MAX_BYTES
+    tail_first_bytes: int = tail.FIRST_BYTES
     ring_s: float = 600.0
     ring_samples: int = 2_000_000
     policy: Policy = field(default_factory=Policy)
 
 
 class Writer:
-    """State and thread behind ``Journal``; every method but ``_``-private ones may be called from any thread."""
+    """State and threads behind ``Journal``; methods without ``_`` may be called from any thread."""
 
     def __init__(self, data_dir: Path, clock: Clock, limits: Limits) -> None:
         self.data_dir = data_dir
-        self.path = data_dir / schema.FILE
         self.clock = clock
         self.limits = limits
         self.lock = threading.RLock()
         self.memory = Memory(limits.ring_s, limits.ring_samples)
-        self.con: sqlite3.Connection | None = None
+        self.database = Database(data_dir, clock)
         self.tails: list[TailFile] = []
-        self.declare: Callable[[sqlite3.Connection], None] = lambda con: None
-        """Writes the rows of what is still running into a new database (set by the journal)."""
         self.each_round: Callable[[], None] = lambda: None
-        """Called by the writer's thread before each commit."""
+        """Called by the database's thread each second at least."""
         self.outputs: tuple[str, ...] = ()
-        self.trouble: str | None = None
-        self.message = ""
-        self.moved: Path | None = None
         self.last_commit_ns = clock.wall_ns()
         self.progress_ns = clock.monotonic_ns()
+        self.space = disk.space(data_dir)
+        self._tail_trouble = ""
         self._sealer = Sealer()
+        self.database.forget = self._sealer.forget
+        self.database.submit = self.submit_and_wait
         self._active = 0
         self._active_since_ns: int | None = None
         self._generation = 0
@@ -91,35 +89,39 @@ class Writer:
         self._ops: deque[Op] = deque()
         self._queued = 0
         self._done_ops = 0
-        self._retry_at = 0
         self._next_house = 0
         self._next_sweep = 0
-        self._wrong: str | None = None
-        self._salvage: aside.Salvage | None = None
-        self._salvaged = ""
-        self._space = disk.space(data_dir)
-        self._wake = threading.Event()
+        self._commit_now = threading.Event()
+        self._work = threading.Event()
         self._idle = threading.Condition(self.lock)
         self._stopping = False
         self._ticks = 0
-        self._thread = threading.Thread(target=self._run, name="denchi-journal", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._commit_loop, name="denchi-journal", daemon=True),
+            threading.Thread(target=self._house_loop, name="denchi-journal-db", daemon=True),
+        ]
 
     # -- any thread --------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Open files, recover the tail, start the thread. Raises ``StoreError`` only for a newer journal."""
+    def open(self) -> None:
+        """Open files, recover the tail. Raises ``StoreError`` only for a newer journal."""
         disk.take_reserve(self.data_dir, self.limits.reserve_bytes)
-        self._open_database()
+        self.database.open()
         self._open_tails()
-        self._thread.start()
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
 
     def append(self, instrument: int, block: SampleBlock, *, wait: bool) -> None:
         """Take a block; see ``Journal.append``."""
         with self._idle:
             if wait:
-                while self._incoming_n > QUEUE_SAMPLES // 8 and not self._stopping:
-                    self._wake.set()
-                    self._idle.wait(0.1)
+                limit = QUEUE_SAMPLES // 8
+                while self._incoming_n + self.memory.samples > limit and not self._stopping:
+                    self._commit_now.set()
+                    self._idle.wait(0.05)
             self._incoming.setdefault(instrument, []).append(block)
             self._incoming_n += len(block)
             while self._incoming_n > QUEUE_SAMPLES:
@@ -138,204 +140,147 @@ class Writer:
         with self.lock:
             self._ops.append(op)
             self._queued += 1
+        self._work.set()
 
     def submit_and_wait(self, op: Op, timeout_s: float | None = None) -> bool:
-        """Queue an operation and wait until it is committed; False when the journal closes or time is up.
-
-        An operation that fails for itself is dropped and told in the log.
-        """
+        """Queue an operation and wait for its commit; False when the journal closes or time is up."""
         with self._idle:
-            self._ops.append(op)
-            mine = self._queued = self._queued + 1
-            until = None if timeout_s is None else self.clock.monotonic_ns() + int(timeout_s * NS)
-            while self._done_ops < mine:
-                if self._stopping or (until is not None and self.clock.monotonic_ns() > until):
-                    return False
-                self._wake.set()
-                self._idle.wait(0.1)
+            self.submit(op)
+            return self._wait_ops(self._queued, timeout_s)
+
+    def _wait_ops(self, target: int, timeout_s: float | None) -> bool:
+        until = None if timeout_s is None else self.clock.monotonic_ns() + int(timeout_s * NS)
+        while self._done_ops < target:
+            if self._stopping or (until is not None and self.clock.monotonic_ns() > until):
+                return False
+            self._work.set()
+            self._idle.wait(0.05)
         return True
 
     def flush(self, timeout_s: float = 5.0) -> bool:
-        """Have everything handed in so far committed; False when that was not possible in time."""
+        """Have everything handed in so far on disk; False when that was not possible in time."""
+        until = self.clock.monotonic_ns() + int(timeout_s * NS)
         with self._idle:
-            target = self._ticks + 2  # the tick under way may have begun before the last hand-over
-            until = self.clock.monotonic_ns() + int(timeout_s * NS)
-            while self._ticks < target and not self._stopping:
-                self._wake.set()
+            target = self._ticks + 2  # the round under way may have begun before the last hand-over
+            while (self._ticks < target or self.memory.samples) and not self._stopping:
+                self._commit_now.set()
+                self._work.set()
                 self._idle.wait(0.02)
                 if self.clock.monotonic_ns() > until:
-                    break
-            return not self._ops and not self._incoming_n and not self.memory.samples
+                    return False
+            left = max(0.0, (until - self.clock.monotonic_ns()) / NS)
+            return self._wait_ops(self._queued, left) and not self.memory.samples
 
     def close(self) -> None:
-        """Commit, seal, stop the thread, let go of the files."""
+        """Commit, seal, stop the threads, let go of the files."""
         with self.lock:
             if self._stopping:
                 return
             self._stopping = True
-        if self._salvage is not None:
-            self._salvage.stop()
-        self._wake.set()
-        self._thread.join(10)
+        self._commit_now.set()
+        self._threads[0].join(10)
+        self._work.set()
+        self._threads[1].join(10)
+        for t in self.tails:
+            t.close()
 
     def pending_records(self) -> int:
         """Operations not yet on disk."""
         return len(self._ops)
 
-    @property
-    def seq(self) -> int:
-        """Number of the next frame."""
-        return self._seq
-
-    @property
-    def free_bytes(self) -> int:
-        """Free space when last looked at."""
-        return self._space.free
+    def condition(self) -> tuple[str | None, str]:
+        """(degraded, message): the worst that is the case."""
+        if self.database.trouble:
+            return self.database.trouble, self.database.message
+        if self._tail_trouble:
+            return "io_error", self._tail_trouble
+        if self.space.full:
+            return "disk_full", "the disk is full"
+        if self.database.moved is not None:
+            return "moved_aside", self.database.aside_message()
+        return None, ""
 
     # -- opening -----------------------------------------------------------------------------
 
-    def _open_database(self) -> None:
-        try:
-            self._connect()
-        except StoreError:
-            raise
-        except sqlite3.Error as error:
-            if aside.damaged(error):
-                self._move_aside(str(error))
-                return
-            self._refused(error)
-            if disk.give_reserve(self.data_dir):
-                self._retry_open()
-
-    def _retry_open(self) -> None:
-        try:
-            self._connect()
-        except sqlite3.Error as error:
-            self._refused(error)
-
-    def _connect(self) -> None:
-        existed = self.path.exists()
-        con = schema.connect(self.path)
-        try:
-            wrong = aside.check(con, self.path) if existed else None
-            if wrong is None:
-                from denchi.store.upkeep import backup_before_migration
-
-                schema.migrate(
-                    con, lambda version: backup_before_migration(con, self.path, version)
-                )
-        except BaseException:
-            con.close()
-            raise
-        if wrong is not None:
-            con.close()
-            self._move_aside(wrong)
-            return
-        self.con = con
-        row = con.execute("SELECT coalesce(max(sealed_seq), -1) FROM instrument").fetchone()
-        self._seq = max(self._seq, row[0] + 1)
-        if existed and self.path.stat().st_size > aside.CHECK_BYTES:
-            aside.background_check(self.path, self._found_damaged)
-
-    def _found_damaged(self, wrong: str) -> None:
-        self._wrong = wrong
-
     def _open_tails(self) -> None:
+        if self.database.con is not None:
+            row = self.database.con.execute("SELECT max(sealed_seq) FROM instrument").fetchone()
+            self._seq = (row[0] if row[0] is not None else -1) + 1
         try:
             self.tails = [
-                TailFile(self.data_dir / name, max_bytes=self.limits.tail_bytes)
+                TailFile(
+                    self.data_dir / name,
+                    max_bytes=self.limits.tail_bytes,
+                    first_bytes=self.limits.tail_first_bytes,
+                )
                 for name in tail.NAMES
             ]
         except OSError as error:
-            self._note("disk_full", f"the open tail cannot be written: {error.strerror}")
+            self._tail_trouble = f"the open tail cannot be written: {error.strerror}"
             return
+        self._recover()
+        newest = max((0, 1), key=lambda i: self.tails[i].generation)
+        # What could not be sealed now stands in either file: leave both as they are, use memory.
+        if self.memory.open:
+            self._to_seal = set(self.memory.open)
+            self._active = newest
+            return
+        self._active = 1 - newest
+        self._generation = self.tails[newest].generation + 1
+        self.tails[self._active].room(1)
+        self.tails[self._active].restart(self._generation)
+
+    def _recover(self) -> None:
+        """Frames that are not sealed yet are sealed; those of an unknown instrument get a session."""
         sealed = self._sealed_seqs()
         frames = sorted((f for t in self.tails for f in t.frames), key=lambda f: f.seq)
         for t in self.tails:
             t.frames = []
-        self._generation = max(t.generation for t in self.tails) + 1
+            self._generation = max(self._generation, t.generation)
         for frame in frames:
             self._seq = max(self._seq, frame.seq + 1)
             if frame.seq > sealed.get(frame.instrument, -1):
                 self.memory.add(frame, durable=True)
-        self._adopt_orphans(sealed)
-        self._seal_all()
-        newest = max((0, 1), key=lambda i: self.tails[i].last_seq)
-        self._active = 1 - newest if self.memory.open else 0
-        self.tails[self._active].room(1)
-        self.tails[self._active].restart(self._generation)
-
-    def _sealed_seqs(self) -> dict[int, int]:
-        if self.con is None:
-            return {}
-        return dict(self.con.execute("SELECT id, sealed_seq FROM instrument").fetchall())
-
-    def _adopt_orphans(self, known: dict[int, int]) -> None:
-        """Samples of a tail whose instrument the database does not know (it was lost) get a session."""
-        from denchi.store.records import adopt
-
-        orphans = {i: f[0].block for i, f in self.memory.open.items() if i not in known}
+        orphans = {i: f[0].block for i, f in self.memory.open.items() if i not in sealed}
 
         def op(con: sqlite3.Connection) -> None:
             for instrument, block in orphans.items():
                 adopt(instrument, int(block.t_ns[0]))(con)
 
         if orphans:
-            self._transact(op)
+            self.database.transact(op)
+        self._seal(set(self.memory.open), None)
 
-    # -- the thread --------------------------------------------------------------------------
+    def _sealed_seqs(self) -> dict[int, int]:
+        if self.database.con is None:
+            return {}
+        rows = self.database.con.execute("SELECT id, sealed_seq FROM instrument").fetchall()
+        return dict(rows)
 
-    def _run(self) -> None:
+    # -- the thread of the tail --------------------------------------------------------------
+
+    def _commit_loop(self) -> None:
         interval = self.limits.commit_ms * 1_000_000
         lead = min(COMMIT_LEAD_NS, interval // 5)
-        due = self.clock.monotonic_ns()
         while True:
             stopping = self._stopping
+            due = self.clock.monotonic_ns() + interval - lead
             try:
-                self._tick(final=stopping)
+                self._commit(self._take())
             except Exception as error:
-                log.exception("the journal's writer failed and goes on")
-                self._note("io_error", f"the journal failed: {error}")
+                log.exception("committing the open tail failed and goes on")
+                self._tail_trouble = f"committing failed: {error}"
             with self._idle:
                 self._ticks += 1
                 self._idle.notify_all()
-            self.progress_ns = self.clock.monotonic_ns()
             if stopping:
-                self._shut()
                 return
-            due = max(due + interval - lead, self.progress_ns)
-            self._wake.wait((due - self.progress_ns) / NS)
-            self._wake.clear()
-
-    def _tick(self, *, final: bool = False) -> None:
-        self.each_round()
-        frames = self._take()
-        self._run_ops()
-        if frames:
-            direct = [f for f in frames if len(f.block) >= DIRECT_SAMPLES and not self.trouble]
-            self._commit([f for f in frames if f not in direct])
-            for frame in direct:
-                self.memory.add(frame, durable=False)
-                self._seal_some({frame.instrument}, None)
-        now = self.clock.monotonic_ns()
-        if self._active_since_ns is None and self.memory.open:
-            self._active_since_ns = now
-        if final:
-            self._seal_all()
-        elif self._active_since_ns is not None and (
-            now - self._active_since_ns >= self.limits.seal_s * NS
-        ):
-            self._flip()
-        if self._to_seal:
-            self._seal_some(self._to_seal, SEAL_BUDGET_NS)
-        if now >= self._next_house or final:
-            self._next_house = now + HOUSE_NS
-            self._keep_house(now)
+            self._commit_now.wait(max(0.0, (due - self.clock.monotonic_ns()) / NS))
+            self._commit_now.clear()
 
     def _take(self) -> list[Frame]:
         with self._idle:
             incoming, self._incoming, self._incoming_n = self._incoming, {}, 0
-            self._idle.notify_all()
         frames = []
         for instrument, blocks in incoming.items():
             block = self._in_order(instrument, SampleBlock.concat(blocks))
@@ -359,57 +304,134 @@ class Writer:
         return block
 
     def _commit(self, frames: list[Frame]) -> None:
-        """Put frames on disk in the open tail; in memory when that is not possible."""
-        if not frames:
-            return
-        durable = False
-        size = sum(64 + 8 * len(f.block) * (3 + len(f.block.columns)) for f in frames)
-        if self.tails and not self.memory.samples:
-            if not self.tails[self._active].room(size):
-                self._flip()
-            active = self.tails[self._active]
-            if active.room(size):
-                try:
-                    active.append(frames)
-                    durable = True
-                    self.last_commit_ns = self.clock.wall_ns()
-                except OSError as error:
-                    self._note("io_error", f"the open tail cannot be written: {error.strerror}")
+        """Put frames on disk in the open tail; in memory where that is not possible."""
+        now = self.clock.monotonic_ns()
+        since = self._active_since_ns
+        if since is not None and now - since >= self.limits.seal_s * NS:
+            self._flip()
+        small = [
+            f
+            for f in frames
+            if len(f.block) < DIRECT_SAMPLES and not self.memory.only_here(f.instrument)
+        ]
+        written = bool(small) and self._write(small)
         for frame in frames:
-            self.memory.add(frame, durable=durable)
-        if not durable:
-            self._note("disk_full", "samples are only in memory: the disk takes no more")
-            self.memory.bound(self.trouble or "disk_full")
+            self.memory.add(frame, durable=written and frame in small)
+        if frames and self._active_since_ns is None:
+            self._active_since_ns = now
+        if len(small) < len(frames) or (small and not written):
+            with self.lock:
+                self._to_seal.update(f.instrument for f in frames if not written or f not in small)
+            self._work.set()
+            if self.database.trouble or self._tail_trouble:
+                self.memory.bound(self.database.trouble or "io_error")
 
-    # -- sealing -----------------------------------------------------------------------------
+    def _write(self, frames: list[Frame]) -> bool:
+        if not self.tails:
+            return False
+        size = sum(64 + 4 * len(f.block) * (4 + len(f.block.columns)) for f in frames)
+        if not self.tails[self._active].room(size):
+            self._flip()
+        active = self.tails[self._active]
+        if not active.room(size):
+            return False
+        try:
+            active.append(frames)
+        except OSError as error:
+            self._tail_trouble = f"the open tail cannot be written: {error.strerror}"
+            return False
+        self._tail_trouble = ""
+        self.last_commit_ns = self.clock.wall_ns()
+        return True
 
     def _flip(self) -> None:
-        """Use the other tail file, once everything in it is sealed."""
-        if not self.tails:
-            return
-        if self._to_seal:
-            self._seal_some(self._to_seal, None)
-            if self._to_seal:
+        """Use the other tail file, once everything in it is sealed; the full one is then sealed."""
+        with self.lock:
+            if self._to_seal or not self.tails or not self.tails[1 - self._active].room(1):
                 return
-        other = self.tails[1 - self._active]
-        if not other.room(1):
+            self._to_seal = set(self.memory.open)
+            self._active = 1 - self._active
+            self._generation += 1
+            self.tails[self._active].restart(self._generation)
+            self._active_since_ns = None
+        self._work.set()
+
+    # -- the thread of the database ----------------------------------------------------------
+
+    def _house_loop(self) -> None:
+        while True:
+            final = self._stopping and not self._threads[0].is_alive()
+            try:
+                self._house_round(final)
+            except Exception as error:
+                log.exception("the journal's database failed and goes on")
+                self.database.note("io_error", f"the journal failed: {error}")
+            with self._idle:
+                self._idle.notify_all()
+            self.progress_ns = self.clock.monotonic_ns()
+            if final:
+                self.database.close()
+                return
+            self._work.wait(self.limits.commit_ms / 1000 if self._to_seal else 1.0)
+            self._work.clear()
+
+    def _house_round(self, final: bool) -> None:
+        self.each_round()
+        if final:
+            self.database.stopping = True
+        self._run_ops()
+        with self.lock:
+            wanted = set(self.memory.open) if final else set(self._to_seal)
+        if wanted:
+            self._seal(wanted, None if final else SEAL_BUDGET_NS)
+        now = self.clock.monotonic_ns()
+        if now >= self._next_house or final:
+            self._next_house = now + HOUSE_NS
+            self._keep_house(now)
+
+    def _run_ops(self) -> None:
+        with self.lock:
+            ops = list(self._ops)
+            gaps = self.memory.take_gaps() if not self.database.trouble else []
+        if not ops and not gaps:
             return
-        self._to_seal = set(self.memory.open)
-        self._active = 1 - self._active
-        self._generation += 1
-        other.restart(self._generation)
-        self._active_since_ns = None
 
-    def _seal_all(self) -> None:
-        self._seal_some(set(self.memory.open), None)
+        def run(con: sqlite3.Connection) -> None:
+            for op in [*ops, *gaps]:
+                op(con)
 
-    def _seal_some(self, instruments: set[int], budget_ns: int | None) -> None:
-        """Seal instruments in one transaction, as many as the budget allows; those done leave the set."""
+        try:
+            done = self.database.transact(run)
+        except Exception as error:
+            log.error("a record cannot be stored as it is: %s", error)
+            done = self._one_by_one([*ops, *gaps])
+        if done:
+            with self._idle:
+                for _ in ops:
+                    self._ops.popleft()
+                self._done_ops += len(ops)
+                self._idle.notify_all()
+        else:
+            self.memory.give_back(gaps)
+
+    def _one_by_one(self, ops: list[Op]) -> bool:
+        """Run operations apart: one that fails for itself must not keep the others from the disk."""
+        for op in ops:
+            try:
+                if not self.database.transact(op):
+                    return False
+            except Exception as error:
+                log.error("a record was dropped: %s", error)
+        return True
+
+    def _seal(self, instruments: set[int], budget_ns: int | None) -> None:
+        """Seal instruments in one transaction, as many as the budget allows."""
         begun = self.clock.monotonic_ns()
         taken: dict[int, list[Frame]] = {}
 
         def op(con: sqlite3.Connection) -> None:
-            for instrument in list(instruments):
+            taken.clear()
+            for instrument in instruments:
                 frames = self.memory.frames(instrument)
                 if frames:
                     self._sealer.seal(con, instrument, frames)
@@ -417,155 +439,23 @@ class Writer:
                 if budget_ns is not None and self.clock.monotonic_ns() - begun > budget_ns:
                     break
 
-        if instruments and self._transact(op):
-            for instrument, frames in taken.items():
-                self.memory.sealed(instrument, frames)
-                instruments.discard(instrument)
-                self._to_seal.discard(instrument)
-
-    # -- the database ------------------------------------------------------------------------
-
-    def _run_ops(self) -> None:
-        with self.lock:
-            ops = list(self._ops)
-            gaps = self.memory.take_gaps() if not self.trouble else []
-        if not ops and not gaps:
-            return
-
-        def run(con: sqlite3.Connection) -> None:
-            for op in ops:
-                op(con)
-            for gap in gaps:
-                gap(con)
-
-        if self._transact(run):
-            with self.lock:
-                for _ in ops:
-                    self._ops.popleft()
-                self._done_ops += len(ops)
-        else:
-            self.memory.give_back(gaps)
-
-    def _transact(self, op: Op) -> bool:
-        """Run one transaction; False (and the trouble noted) when it could not be committed."""
-        now = self.clock.monotonic_ns()
-        if self.trouble and now < self._retry_at and not self._stopping:
-            return False
-        if self.con is None:
-            self._open_database()
-        con = self.con
-        if con is None:
-            return False
-        for attempt in (0, 1):
-            try:
-                con.execute("BEGIN IMMEDIATE")
-                op(con)
-                con.execute("COMMIT")
-                self.last_commit_ns = self.clock.wall_ns()
-                self._recovered()
-                return True
-            except sqlite3.Error as error:
-                self._roll_back(con)
-                if aside.damaged(error):
-                    self._move_aside(str(error))
-                    return False
-                self._refused(error)
-                if attempt or not disk.give_reserve(self.data_dir):
-                    return False
-                log.warning("the disk is full: the reserve of the journal was given up")
-            except BaseException:
-                self._roll_back(con)
-                raise
-        return False
-
-    def _roll_back(self, con: sqlite3.Connection) -> None:
-        self._sealer.forget()
-        if con.in_transaction:
-            try:
-                con.execute("ROLLBACK")
-            except sqlite3.Error:
-                con.close()
-                self.con = None
-
-    def _refused(self, error: sqlite3.Error) -> None:
-        code = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
-        full = code == sqlite3.SQLITE_FULL or disk.space(self.data_dir).full
-        self._retry_at = self.clock.monotonic_ns() + RETRY_NS
-        self._note("disk_full" if full else "io_error", f"the journal cannot be written: {error}")
-
-    def _note(self, kind: str, message: str) -> None:
-        if self.trouble != kind:
-            log.warning("%s", message)
-        self.trouble, self.message = kind, message
-
-    def _recovered(self) -> None:
-        if self.trouble and not self._space.full:
-            log.warning("the journal is written again")
-            self.trouble, self.message = None, ""
-
-    def _move_aside(self, wrong: str) -> None:
-        if self.con is not None:
-            self.con.close()
-            self.con = None
-        self._sealer.forget()
-        try:
-            self.moved = aside.move(self.path, self.clock.wall_ns())
-            log.error("the journal is damaged (%s); moved to %s", wrong, self.moved.name)
-            self._connect()
-        except (OSError, sqlite3.Error) as error:
-            self._note("io_error", f"the journal is damaged and cannot be replaced: {error}")
-            return
-        if self.con is not None:
-            self.declare(self.con)
-            self._salvage = aside.Salvage(self.moved, self._submit_salvage, self._salvaged_all)
-            self._salvage.start()
-
-    def _submit_salvage(self, op: Op) -> bool:
-        done = self.submit_and_wait(op)
-        self._sealer.forget()
-        return done
-
-    def _salvaged_all(self, kept: int, bad: int) -> None:
-        self._salvaged = f"; {kept} rows salvaged, {bad} not readable"
-        log.warning("salvage of the damaged journal is done%s", self._salvaged)
-
-    def aside_message(self) -> str:
-        """What to say about a journal that was moved aside; empty when none was."""
-        if self.moved is None:
-            return ""
-        progress = self._salvaged or "; salvage goes on"
-        return f"the journal was damaged and moved to {self.moved.name}{progress}"
-
-    # -- house -------------------------------------------------------------------------------
+        if self.database.transact(op):
+            with self._idle:
+                for instrument, frames in taken.items():
+                    self.memory.sealed(instrument, frames)
+                    self._to_seal.discard(instrument)
+                self._idle.notify_all()
 
     def _keep_house(self, now: int) -> None:
-        self._space = disk.space(self.data_dir)
-        if self._wrong is not None:
-            wrong, self._wrong = self._wrong, None
-            self._move_aside(wrong)
-        if self._space.full:
-            self._note("disk_full", "the disk is full")
-        elif self.trouble and now >= self._retry_at:
-            self._transact(lambda con: None)
-            if not self.trouble:
-                self._seal_all()
-        elif not self.trouble:
+        self.space = disk.space(self.data_dir)
+        if self.database.retry_due():
+            self.database.transact(lambda con: None)
+        elif not self.database.trouble and not self.space.full:
             disk.take_reserve(self.data_dir, self.limits.reserve_bytes)
-        if now >= self._next_sweep or self._space.low:
+        if now >= self._next_sweep or self.space.low:
             self._next_sweep = now + SWEEP_NS
-            self._transact(self._sweep)
+            self.database.transact(self._sweep)
 
     def _sweep(self, con: sqlite3.Connection) -> None:
         now = self.clock.wall_ns()
-        sweep(con, self.limits.policy, self.outputs, now, self._space.low)
-
-    def _shut(self) -> None:
-        if self.con is not None:
-            try:
-                self.con.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            except sqlite3.Error as error:
-                log.warning("the last checkpoint failed: %s", error)
-            self.con.close()
-            self.con = None
-        for t in self.tails:
-            t.close()
+        sweep(con, self.limits.policy, self.outputs, now, self.space.low)
