@@ -10,7 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from denchi_protocol.buffer import ReceiveBuffer
+import numpy as np
+from numpy.typing import NDArray
+
+from denchi_protocol.buffer import MAX_HELD, ReceiveBuffer
+from denchi_protocol.codec import Frames
 
 JUNK_PIECE: Final = 64
 
@@ -65,7 +69,7 @@ class Framer:
         self._tell(out)
         return out
 
-    def _cut(self, out: list[bytes | Junk]) -> None:
+    def _cut(self, out: list[bytes | Junk], *, once: bool = False) -> None:
         while len(self._buffer):
             view = self._buffer.peek(self._longest)
             start = next((i for i, b in enumerate(view) if b in self._starts), len(view))
@@ -81,6 +85,8 @@ class Framer:
                 self._tell(out)
                 self._told = max(0, self._told - length)
                 out.append(self._buffer.take(length))
+                if once:
+                    return
                 continue
             if self._told == 0:
                 self._tell(out)
@@ -101,3 +107,48 @@ class Framer:
         if self._junk:
             out.append(Junk(bytes(self._junk), NOT_A_START))
             self._junk.clear()
+
+
+class RunFramer(Framer):
+    """A ``Framer`` that hands runs of equal-length frames on as (n, length) arrays.
+
+    ``check_rows(rows)`` says for each row whether ``rule`` would accept it; it is asked only for rows
+    as long as one that the rule has just accepted.
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        check_rows: Callable[[Frames], NDArray[np.bool_]],
+        starts: bytes,
+        *,
+        longest: int,
+    ) -> None:
+        super().__init__(rule, starts, longest=longest, limit=MAX_HELD)
+        self._check_rows = check_rows
+
+    def feed_runs(self, data: bytes) -> list[Frames | Junk]:
+        """Take bytes; return runs of frames and junk in the order of the stream."""
+        out: list[Frames | Junk] = []
+        for at in range(0, len(data), MAX_HELD // 2):
+            self._buffer.append(data[at : at + MAX_HELD // 2])
+            while len(self._buffer):
+                found: list[bytes | Junk] = []
+                before = len(self._buffer)
+                self._cut(found, once=True)
+                for piece in found:
+                    out.append(piece if isinstance(piece, Junk) else self._extend(piece))
+                if len(self._buffer) == before:
+                    break
+        return out
+
+    def _extend(self, frame: bytes) -> Frames:
+        count = 1 + len(self._buffer) // len(frame)
+        if count == 1 or self._told:
+            return np.frombuffer(frame, np.uint8)[None, :]
+        ahead = self._buffer.peek((count - 1) * len(frame))
+        rows = np.frombuffer(frame + ahead, np.uint8).reshape(count, len(frame))
+        good = self._check_rows(rows[1:])
+        run = 1 + (len(good) if good.all() else int(np.argmin(good)))
+        self._buffer.skip((run - 1) * len(frame))
+        return rows[:run]

@@ -1,0 +1,48 @@
+"""DeviceClock: arrival stamps made even by the device's own clock.
+
+A device that counts time knows the distance between its samples far better than the bus delivers
+them. A sample is never stamped later than it arrived; the offset between both clocks follows slowly,
+so that neither a busy bus nor a wrong quartz shows as jitter or drift.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from denchi_protocol.samples import Int64s
+
+DRIFT_PPM: Final = 300
+"""How fast the offset may grow: three times a poor quartz."""
+JUMP_NS: Final = 2_000_000_000
+"""A device clock this far from the arrival clock was set, wrapped or restarted."""
+
+
+class DeviceClock:
+    """Turns device times into stamps of the session's clock."""
+
+    def __init__(self) -> None:
+        self._offset_ns: int | None = None
+        self._last_device_ns = 0
+        self._last_t_ns: int | None = None
+
+    def stamps(self, device_ns: Int64s, arrival_ns: int) -> Int64s:
+        """Stamps (n,) for samples of device time ``device_ns`` (n,) that arrived together; strictly increasing."""
+        first, last = int(device_ns[0]), int(device_ns[-1])
+        seen = arrival_ns - last
+        offset = self._offset_ns
+        if offset is None or first <= self._last_device_ns or abs(seen - offset) > JUMP_NS:
+            offset = seen
+        elif seen < offset:
+            offset = seen
+        else:
+            offset += min(seen - offset, (last - self._last_device_ns) * DRIFT_PPM // 1_000_000)
+        self._offset_ns, self._last_device_ns = offset, last
+        t_ns = device_ns + offset
+        if self._last_t_ns is not None:
+            t_ns[0] = max(int(t_ns[0]), self._last_t_ns + 1)
+        ramp = np.arange(len(t_ns), dtype=np.int64)
+        rising: Int64s = np.maximum.accumulate(t_ns - ramp) + ramp
+        self._last_t_ns = int(rising[-1])
+        return rising
