@@ -27,7 +27,8 @@ class TextGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the hidden ``check`` in front of anything that does not begin with a subcommand."""
-        ahead, rest = [], list(args)
+        ahead: list[str] = []
+        rest = list(args)
         while len(rest) >= 2 and rest[0] in _GROUP_OPTIONS:
             ahead, rest = [*ahead, *rest[:2]], rest[2:]
         named = bool(rest) and rest[0] in self.commands
@@ -107,7 +108,7 @@ def check(
     as_json: bool,
     data_dir: Path | None,
     config: Path | None,
-    **fields: str,
+    **fields: Any,
 ) -> int:
     """Check one label, or a table of units."""
     from denchi.recalls.lists import load
@@ -173,12 +174,13 @@ def _check_table(table: Path, output: Path | None, as_json: bool, data_dir: Path
     from denchi.recalls.table import check_rows, read_units, result_csv
 
     units = read_units(_bytes_of(table), table.name)
-    rows = check_rows(units, load(data_dir or default_data_dir()), today())
+    lists = load(data_dir or default_data_dir())
+    rows = check_rows(units, lists, today())
     if as_json:
         lines = [json.dumps(r.to_json(), ensure_ascii=False) for r in rows]
         body = "".join(f"{line}\n" for line in lines)
     else:
-        body = result_csv(units, rows, _language())
+        body = result_csv(units, rows, _language(), lists)
     if output is None:
         click.echo(body, nl=False)
     else:

@@ -15,19 +15,19 @@ from typing import Any, Final
 from denchi.i18n import Text
 from denchi.model import Finding, RecallMatch, RecallStatus, Severity, Unit
 from denchi.recalls import serials
+from denchi.recalls.ages import stale_lists, stale_text
 from denchi.recalls.facts import country_code
 from denchi.recalls.judge import Asked, Touch, judge
 from denchi.recalls.lists import RecallLists
 from denchi.recalls.matching import Found, match_texts
 from denchi.recalls.normalise import normalised
 from denchi.recalls.notice import Notice, web_link
+from denchi.recalls.privacy import query_text
 from denchi.recalls.questions import ask
 from denchi.recalls.safety import Guidance, guidance
 from denchi.recalls.wording import t, together
 from denchi.text import clean
 
-STALE_DAYS: Final = 30
-"""Issue text: a list older than this is said in every answer."""
 _TEXT_LIMIT: Final = 20_000
 
 
@@ -173,7 +173,7 @@ def check(
         lists_dated=lists.dated,
         message=together(*message, *stale_text(lists, stale, today)),
         safety=tuple(g.text for g in advice),
-        query=query_text(unit, text, found, marks, lists),
+        query=query_text(unit, text, marks.given, lists),
         notes=notes,
         stale_lists=stale,
         guidance=advice,
@@ -268,62 +268,6 @@ def _hint(top: Sequence[Match], params: Mapping[str, str]) -> list[Text]:
     ]
 
 
-# -- age of the lists ----------------------------------------------------------------------------
-
-
-def age_days(dated: str, today: date) -> int:
-    """Days since a list's date; 0 for a date in the future (a clock that is wrong)."""
-    return max(0, (today - date.fromisoformat(dated)).days)
-
-
-def stale_lists(lists: RecallLists, today: date) -> tuple[str, ...]:
-    """Lists older than 30 days, oldest first."""
-    old = [(n, age_days(d, today)) for n, d in lists.dated.items()]
-    return tuple(n for n, age in sorted(old, key=lambda x: -x[1]) if age > STALE_DAYS)
-
-
-def stale_text(lists: RecallLists, stale: Sequence[str], today: date) -> list[Text]:
-    """What every answer says about lists that have grown old."""
-    if not stale:
-        return []
-    told = ", ".join(f"{name} {lists.dated[name]}" for name in stale)
-    oldest = max(age_days(lists.dated[name], today) for name in stale)
-    return [
-        t(
-            "Lists older than 30 days: {lists} (up to {days} days). Renew with: denchi recall update.",
-            lists=clean(told, 300),
-            days=oldest,
-        )
-    ]
-
-
-# -- privacy -------------------------------------------------------------------------------------
-
-
-def query_text(
-    unit: Unit, text: str, found: Found, marks: serials.Marks, lists: RecallLists
-) -> str:
-    """What was asked, with everything that may be a serial cut to its last four characters."""
-    from denchi.recalls.privacy import without_serials
-
-    parts = []
-    if text or unit.label_text:
-        both = " ".join(p for p in (text, unit.label_text) if p)
-        parts.append(without_serials(both, marks.given, lists))
-    for name in ("brand", "model", "serial", "colour", "bought", "country"):
-        value = str(getattr(unit, name) or "")
-        if value:
-            shown = (
-                "…" + value.strip()[-4:]
-                if name == "serial" and len(value.strip()) > 4
-                else "…"
-                if name == "serial"
-                else without_serials(value, marks.given, lists)
-            )
-            parts.append(f"{name}={shown}")
-    return clean(" ".join(parts), 300)
-
-
 # -- for the daemon ------------------------------------------------------------------------------
 
 
@@ -404,6 +348,3 @@ def _where(answer: RecallAnswer) -> str:
             if link:
                 return link
     return "denchi recall"
-
-
-__all__ = ["Match", "RecallAnswer", "check", "finding_for", "recheck", "stale_lists"]

@@ -170,7 +170,9 @@ def _how(row: int, models: frozenset[str], how: str, found: Found) -> list[str]:
 
 def _beside(notice: Notice, asked: Asked, found: Found) -> tuple[list[str], list[str]]:
     """What the label says beside its number, as agreed or in conflict with the notice. Clears nothing."""
-    unit, agreed, conflicts = asked.unit, [], []
+    unit = asked.unit
+    agreed: list[str] = []
+    conflicts: list[str] = []
 
     def note(same: bool, told: str) -> None:
         (agreed if same else conflicts).append(clean(told, 120))

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from denchi.errors import InputError
 from denchi.recalls.normalise import compact, gtin, normalised
@@ -159,7 +159,7 @@ def parse_list(
             f"{where} has schema_version {doc.get('schema_version')!r}, not {SCHEMA_VERSION}"
         )
     notices, name, dated = doc.get("notices"), doc.get("source"), doc.get("dated")
-    if not isinstance(notices, list) or not isinstance(name, str) or not _iso(dated):
+    if not isinstance(notices, list) or not isinstance(name, str) or not iso_day(dated):
         raise InputError(f"{where}: source, dated (YYYY-MM-DD) and notices are needed")
     if not trusted:
         notices = _checked_all(notices, where, problems)
@@ -178,7 +178,8 @@ def _checked_all(notices: list[Any], where: str, problems: list[str] | None) -> 
     return kept
 
 
-def _iso(value: object) -> bool:
+def iso_day(value: object) -> TypeGuard[str]:
+    """Whether a value is a date as YYYY-MM-DD."""
     if not isinstance(value, str) or len(value) != 10 or not value.isascii():
         return False
     from datetime import date

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from denchi.model import Unit
 from denchi.recalls.lists import RecallLists
 from denchi.recalls.normalise import TOKEN, compact, gtin, gtin_valid, normalised
+from denchi.text import clean
 
 _MIN_SERIAL: Final = 8
 """Shorter tokens of letters and digits are model numbers far more often than serials."""
@@ -42,3 +44,18 @@ def _likely(key: str, lists: RecallLists) -> bool:
         return False
     mixed = any(c.isdecimal() for c in key) and any(not c.isdecimal() for c in key)
     return mixed and sum(c.isdecimal() for c in key) >= 3
+
+
+def query_text(unit: Unit, text: str, given: Iterable[str], lists: RecallLists) -> str:
+    """What was asked, with everything that may be a serial cut to its last four characters."""
+    known = tuple(given)
+    parts = []
+    if text or unit.label_text:
+        both = " ".join(p for p in (text, unit.label_text) if p)
+        parts.append(without_serials(both, known, lists))
+    for name in ("brand", "model", "serial", "colour", "bought", "country"):
+        value = str(getattr(unit, name) or "").strip()
+        if value:
+            shown = cut(value) if name == "serial" else without_serials(value, known, lists)
+            parts.append(f"{name}={shown}")
+    return clean(" ".join(parts), 300)

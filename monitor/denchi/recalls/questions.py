@@ -12,7 +12,7 @@ from denchi.recalls.facts import colours_in, month_of
 from denchi.recalls.judge import Asked, Touch
 from denchi.recalls.lists import RecallLists
 from denchi.recalls.lookalike import latin, similar
-from denchi.recalls.matching import Found
+from denchi.recalls.matching import Found, models_in
 from denchi.recalls.normalise import TOKEN
 from denchi.recalls.notice import Notice
 from denchi.recalls.serials import anker_shape
@@ -103,19 +103,28 @@ def _readings(found: Found, lists: RecallLists, texts: Sequence[str]) -> list[Te
         )
         for code in dict.fromkeys(found.doubtful_gtin.values())
     ]
-    if found.models:
-        return out
-    tokens = [*found.tokens, *(m.group() for s in texts for m in TOKEN.finditer(latin(s)))]
-    tokens += [f"{a} {b}" for s in texts for a, b in _pairs(latin(s))]
+    return out if found.models else [*out, *_lookalikes(found, lists, texts)]
+
+
+def _lookalikes(found: Found, lists: RecallLists, texts: Sequence[str]) -> list[Text]:
+    plain = [*found.tokens, *(f"{a} {b}" for s in texts for a, b in _pairs(s))]
     known = {w for w, _ in found.misprints} | {c for c, _ in found.not_models} | set(found.claimed)
-    for token, near in similar([x for x in tokens if x not in known], lists):
-        out.append(
-            t(
-                "Did you read {token}? It looks like {models}, which is on a list. Read the label again.",
-                token=clean(token, 40),
-                models=clean(", ".join(near), 80),
-            )
+    out = [
+        t(
+            "Did you read {token}? It looks like {models}, which is on a list. Read the label again.",
+            token=clean(token, 40),
+            models=clean(", ".join(near), 80),
         )
+        for token, near in similar([x for x in plain if x not in known], lists)
+    ]
+    for text in texts:
+        if (same := latin(text)) != text and (hits := models_in(same, lists)):
+            out.append(
+                t(
+                    "The number holds letters of another alphabet that look like {models}, which is on a list. Type it again.",
+                    models=clean(", ".join(hits), 80),
+                )
+            )
     return out
 
 
