@@ -722,3 +722,16 @@ def alarm() -> FakeApi:
     one["findings"] += [copy.deepcopy(DANGER)]
     one["verdict"] = verdict("stop_using")
     return FakeApi(state([one]))
+
+
+def waiting() -> FakeApi:
+    """No meter."""
+    return FakeApi(waiting_state(), [])
+
+
+def guided(where: str) -> FakeApi:
+    """A screening at a stage."""
+    one = bench()
+    one["screening"] = screening(where)
+    one["findings"] = []
+    return FakeApi(state([one]))

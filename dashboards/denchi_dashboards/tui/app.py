@@ -18,6 +18,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.screen import Screen
+from textual.widgets import Input
 
 from denchi import i18n
 from denchi.clock import NS, SYSTEM, Clock
@@ -35,6 +36,8 @@ from denchi_dashboards.tui.words import _
 log = logging.getLogger(__name__)
 FRAMES_HZ: Final = 10.0
 RETRY_S: Final = 1.0
+_TYPED: Final = ("slash", "space", "question_mark", "plus", "minus", "left", "right", "home", "end")
+"""Keys that a field takes for itself."""
 BELL_EVERY_S: Final = 10.0
 
 
@@ -50,7 +53,8 @@ class DenchiApp(App[int]):
             for i, (name, _t, _c) in enumerate(PAGES)
         ),
         Binding("a", "acknowledge", "acknowledge", show=True),
-        Binding("question_mark,f1", "page('help')", "help", key_display="?", show=True),
+        Binding("question_mark", "page('help')", "help", key_display="?", show=True),
+        Binding("f1", "page('help')", "help", key_display="F1", show=True),
         Binding(
             "ctrl+p", "command_palette", "commands", key_display="^p", show=True, priority=True
         ),
@@ -166,17 +170,24 @@ class DenchiApp(App[int]):
             for bar in self.screen_stack[0].query(KeyBar):
                 bar.sync()
 
-    def keys_shown(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    def keys_shown(
+        self, *, short: bool = False
+    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
         """(keys of the page, keys that always work), as (key, label)."""
         here: list[tuple[str, str]] = []
         always: list[tuple[str, str]] = []
+        typing = isinstance(self.focused, Input)
         for active in self.screen.active_bindings.values():
             binding = active.binding
             if not binding.show or not binding.description or not active.enabled:
                 continue
+            if typing and (len(binding.key) == 1 or binding.key in _TYPED):
+                continue
             shown = (self.get_key_display(binding), _(binding.description))
+            if short and binding.action in ("language", "theme"):
+                continue
             kept = always if binding.action in self._ALWAYS else here
-            if shown not in kept:
+            if not any(shown[1] == label for _k, label in kept):
                 kept.append(shown)
         return here, always
 

@@ -15,18 +15,18 @@ from textual.widgets import Button, Input, Label
 
 from denchi_dashboards.tui.layout import line, said, styled_lines
 from denchi_dashboards.tui.widgets import Builder, ScrollPane, key
-from denchi_dashboards.tui.words import _
+from denchi_dashboards.tui.words import _, mark
 
 UNIT_FIELDS = (
-    ("brand", "brand"),
-    ("model", "model"),
-    ("serial", "serial number"),
-    ("rated_mah", "rated mAh"),
-    ("rated_wh", "rated Wh"),
-    ("max_w", "highest W"),
-    ("colour", "colour"),
-    ("bought", "bought (YYYY-MM)"),
-    ("country", "country"),
+    ("brand", mark("brand")),
+    ("model", mark("model")),
+    ("serial", mark("serial number")),
+    ("rated_mah", mark("rated mAh")),
+    ("rated_wh", mark("rated Wh")),
+    ("max_w", mark("highest W")),
+    ("colour", mark("colour")),
+    ("bought", mark("bought (YYYY-MM)")),
+    ("country", mark("country")),
 )
 """(API field, msgid of its label)."""
 _NUMBERS = ("rated_mah", "rated_wh", "max_w")

@@ -292,7 +292,7 @@ def energy(present: Present, bench: BenchView, width: int) -> Lines:
         rows.append(
             line(
                 (bar(share, max(4, width - 18)), "$line-w on $panel"),
-                (" " + _("{p:.0f} % of rated").format(p=share * 100), "$quiet"),
+                (" " + _("of rated {p:.0f} %").format(p=share * 100), "$quiet"),
             )
         )
     return rows

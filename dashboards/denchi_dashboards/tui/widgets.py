@@ -14,7 +14,7 @@ from textual.renderables.digits import DIGITS, DIGITS3X3_BOLD
 from textual.widget import Widget
 
 from denchi_dashboards.tui import words
-from denchi_dashboards.tui.layout import Part, cut, fit, line, said, spread, stack, wrap
+from denchi_dashboards.tui.layout import Part, cut, fit, line, said, spread, stack, width_of, wrap
 from denchi_dashboards.tui.present import Present
 from denchi_dashboards.tui.words import _
 
@@ -37,7 +37,7 @@ class Pane(Widget):
         super().__init__(id=id, classes=classes, markup=False)
         self._build = build
         self._content = Content()
-        self._built_for = -1
+        self._built_for = Size(-1, -1)
         self._count = 0
 
     @property
@@ -60,15 +60,15 @@ class Pane(Widget):
 
     def sync(self) -> None:
         """Take over what has changed since the last frame."""
-        width = self.content_size.width
-        if width <= 0 or not self.is_attached:
+        size = self.content_size
+        if size.width <= 0 or not self.is_attached:
             return
-        lines = list(self.lines(width))
+        lines = list(self.lines(size.width))
         content = stack(lines)
-        if width == self._built_for and content.is_same(self._content):
+        if size == self._built_for and content.is_same(self._content):
             return
         grown = len(lines) != self._count
-        self._content, self._built_for, self._count = content, width, len(lines)
+        self._content, self._built_for, self._count = content, size, len(lines)
         auto = self.styles.height is not None and self.styles.height.is_auto
         self.refresh(layout=grown and auto)
 
@@ -78,10 +78,10 @@ class Pane(Widget):
 
     def render(self) -> Content:
         """The lines."""
-        if self._built_for != self.content_size.width:
+        if self._built_for != self.content_size:
             lines = list(self.lines(max(1, self.content_size.width)))
             self._content, self._count = stack(lines), len(lines)
-            self._built_for = self.content_size.width
+            self._built_for = self.content_size
         return self._content
 
 
@@ -148,8 +148,8 @@ def big(text: str) -> tuple[str, str, str]:
 class Reading(Pane):
     """One quantity in large digits with its unit, its name and how old it is."""
 
-    def __init__(self, kind: str, classes: str | None = None) -> None:
-        super().__init__(id=f"reading-{kind}", classes=classes)
+    def __init__(self, kind: str, prefix: str = "reading") -> None:
+        super().__init__(id=f"{prefix}-{kind}")
         self.kind = kind
         self.shown: tuple[str, str, str, str, str] = ("", "–", "", "", "quiet")
 
@@ -172,60 +172,73 @@ class Reading(Pane):
         height = self.content_size.height or 5
         if height >= 5:
             return [head, *body, tail]
-        if note:
-            head = line((fit(cut(f"{name} {note}", width), width), "$quiet"))
+        if note and colour == "quiet":
+            head = line(
+                (cut(f"{name} ", width), "$quiet"), (cut(note, max(4, width - 8)), "$caution")
+            )
         return [head, *body][: max(1, height)]
 
 
 class TopBar(Pane):
-    """Name, pages, the SIMULATED mark, the daemon: one row."""
+    """Name, pages, the SIMULATED mark, the daemon: one row. The pages' names come first."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._places: list[tuple[int, int, str]] = []
 
     def lines(self, width: int) -> Sequence[Content]:
         """The row."""
-        app = self.denchi
-        marks: list[Any] = []
-        if self.present.simulated:
-            marks = [(f" {_('SIMULATED')} ", BADGE)]
-        wide = width >= 100
-        if wide:
-            marks += [" ", (self._where(), "$quiet"), " "]
-        ends = line(*marks)
-        head: list[Any] = [(" denchi 電池 ", "bold $background on $primary"), " "] if wide else []
-        room = width - ends.cell_length - line(*head).cell_length
-        tabs: list[Any] = []
-        pages = app.pages_listed()
-        full = sum(len(f" {n} ") + _cells(title) for n, _k, title in pages)
-        for n, key, title in pages:
-            active = key == app.page
-            short = title if full <= room or active else ""
-            text = f" {n} {short}".rstrip() + " " if short else f" {n} "
-            style = "bold $ink on $panel underline" if active else "$quiet"
-            tabs.append((text, style))
-            if full > room and not active:
-                continue
-        row = line(*head, *tabs)
-        return [line(row, " " * max(0, width - row.cell_length - ends.cell_length), ends)]
+        mark: list[Part] = [(f" {_('SIMULATED')} ", BADGE)] if self.present.simulated else []
+        clock = words.clock_time(self.present.clock.wall_ns())
+        station = said(self.present.state.get("station"), 24)
+        brand: list[Part] = [(" denchi 電池 ", "bold $background on $primary"), " "]
+        tabs = self._tabs(short=False)
+        # What gives way when the row is narrow: the station, the clock, the name, the other tabs' names.
+        for head, tail in (
+            (brand, [*mark, (f"  {station}  {clock} ", "$quiet")]),
+            (brand, [*mark, (f"  {clock} ", "$quiet")]),
+            (brand, mark),
+            ([], mark),
+        ):
+            if self._fits(head, tabs, tail, width):
+                return [self._row(head, tabs, tail, width)]
+        return [self._row([], self._tabs(short=True), mark, width)]
 
-    def _where(self) -> str:
-        state = self.present.state
-        parts = [said(state.get("station"), 30)]
-        parts.append(words.clock_time(self.present.clock.wall_ns()))
-        return "  ".join(p for p in parts if p)
+    def _tabs(self, *, short: bool) -> list[tuple[str, str, str]]:
+        tabs = []
+        for n, name, title in self.denchi.pages_listed():
+            active = name == self.denchi.page
+            text = f" {n} " if short and not active else f" {n} {title} "
+            tabs.append((text, "bold $ink on $panel underline" if active else "$quiet", name))
+        return tabs
+
+    @staticmethod
+    def _fits(
+        head: Sequence[Part], tabs: Sequence[tuple[str, str, str]], tail: Sequence[Part], width: int
+    ) -> bool:
+        used = sum(width_of(text) for text, _style, _name in tabs)
+        return line(*head).cell_length + used + line(*tail).cell_length <= width
+
+    def _row(
+        self,
+        head: Sequence[Part],
+        tabs: Sequence[tuple[str, str, str]],
+        tail: Sequence[Part],
+        width: int,
+    ) -> Content:
+        row, end = line(*head), line(*tail)
+        self._places = []
+        for text, style, name in tabs:
+            start = row.cell_length
+            row = line(row, (text, style))
+            self._places.append((start, row.cell_length, name))
+        return line(row, " " * max(0, width - row.cell_length - end.cell_length), end)
 
     def on_click(self, event: events.Click) -> None:
         """The mouse may pick a page (it never has to)."""
-        app = self.denchi
-        at = 14 if self.content_size.width >= 100 else 0
-        for n, key, title in app.pages_listed():
-            text = f" {n} {title} "
-            if at <= event.x < at + _cells(text):
-                app.action_page(key)
-                return
-            at += _cells(text)
-
-
-def _cells(text: str) -> int:
-    return line(text).cell_length
+        for start, end, name in self._places:
+            if start <= event.x < end:
+                self.denchi.action_page(name)
 
 
 class StatusLine(Pane):
@@ -236,21 +249,26 @@ class StatusLine(Pane):
         present = self.present
         if not present.fresh:
             return [self._away(width)]
-        parts: list[Any] = [" "]
+        groups = [g for g in (self._meter(), self._journal(), *self._outputs()) if g]
+        parts: list[Part] = [" "]
+        for i, group in enumerate(groups):
+            parts += [("  ·  ", "$faint")] if i else []
+            parts += group
+        return [line(*parts).truncate(width, ellipsis=True)]
+
+    def _meter(self) -> list[Part]:
         bench = self.denchi.bench
-        if bench is not None:
-            link = bench.part("link")
-            rate = words.number(link.get("rate_hz"))
-            text = words.link(link.get("state"))
-            parts += [(_("meter"), "$quiet"), " ", (text, _link_style(link.get("state")))]
-            if rate is not None:
-                parts.append((f" {rate:.3g}/s", "$quiet"))
-            if link.get("unchecked"):
-                parts.append((" " + _("unchecked"), "$caution"))
-        parts += self._journal()
-        parts += self._outputs()
-        row = line(*parts)
-        return [row.truncate(width, ellipsis=True)]
+        if bench is None:
+            return []
+        link = bench.part("link")
+        rate = words.number(link.get("rate_hz"))
+        parts: list[Part] = [(_("meter"), "$quiet"), " "]
+        parts.append((words.link(link.get("state")), _link_style(link.get("state"))))
+        if rate is not None:
+            parts.append((f" {rate:.3g}/s", "$quiet"))
+        if link.get("unchecked"):
+            parts.append((" " + _("unchecked"), "$caution"))
+        return parts
 
     def _away(self, width: int) -> Content:
         present = self.present
@@ -269,11 +287,11 @@ class StatusLine(Pane):
             )
         )
 
-    def _journal(self) -> list[Any]:
+    def _journal(self) -> list[Part]:
         journal = self.present.state.get("journal")
         if not isinstance(journal, dict):
             return []
-        parts: list[Any] = [("  ·  ", "$faint"), (_("journal"), "$quiet"), " "]
+        parts: list[Part] = [(_("journal"), "$quiet"), " "]
         if journal.get("degraded"):
             return [*parts, ("▲ " + words.degraded(journal.get("degraded")), "bold $caution")]
         age = words.number(journal.get("last_commit_age_s"))
@@ -283,8 +301,8 @@ class StatusLine(Pane):
             parts.append((" ▲ " + _("{n} lost").format(n=int(lost)), "$caution"))
         return parts
 
-    def _outputs(self) -> list[Any]:
-        parts: list[Any] = []
+    def _outputs(self) -> list[list[Part]]:
+        groups: list[list[Part]] = []
         for one in (self.present.state.get("outputs") or [])[:4]:
             if not isinstance(one, dict):
                 continue
@@ -293,13 +311,8 @@ class StatusLine(Pane):
             text = words.output_state(one.get("state"))
             if backlog >= 1:
                 text += " " + _("{n} behind").format(n=f"{int(backlog):,}")
-            parts += [
-                ("  ·  ", "$faint"),
-                (said(one.get("name"), 20), "$quiet"),
-                " ",
-                (text, style),
-            ]
-        return parts
+            groups.append([(said(one.get("name"), 20), "$quiet"), " ", (text, style)])
+        return groups
 
 
 def _link_style(state: object) -> str:
@@ -317,7 +330,7 @@ class KeyBar(Pane):
 
     def lines(self, width: int) -> Sequence[Content]:
         """The row."""
-        here, always = self.denchi.keys_shown()
+        here, always = self.denchi.keys_shown(short=width < 100)
         tail = self._keys(always)
         room = width - tail.cell_length - 1
         shown: list[Any] = []
@@ -366,7 +379,7 @@ class Banner(Pane):
             words.figures(one.get("measured")),
             words.place_long(one.get("place")) if one.get("place") else "",
         ]
-        if self.app.size.height >= 30:
+        if self.app.size.height >= 30 and self.denchi.page == "live":
             rows.append(line(" ", cut(" · ".join(f for f in facts if f), width - 2)))
         told = wrap("→ " + (advice or facts[0]), width - 2, 2)
         return rows + [line(" " if i == 0 else "   ", (row, "bold")) for i, row in enumerate(told)]

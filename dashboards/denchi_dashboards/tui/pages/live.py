@@ -85,6 +85,7 @@ class Live(Page):
         key("plus,equals_sign", "span(-1)", "zoom in", "+"),
         key("minus", "span(1)", "zoom out", "-"),
         key("space", "pause", "pause", "␣"),
+        key("enter", "open_tile", "open", "⏎"),
         key("left", "cursor(-1)", "cursor", "←→"),
         key("right", "cursor(1)", "", ""),
         key("v", "plot", "which plot"),
@@ -310,9 +311,14 @@ class Live(Page):
             return bool(
                 mode == "bench" and (held or self.maximised or len(self.present.benches) > 1)
             )
-        if mode == "tiles" and action in ("span", "pause", "cursor_end", "plot"):
-            return action == "span"
-        return True
+        if action == "open_tile":
+            return mode == "tiles"
+        return not (mode == "tiles" and action in ("pause", "cursor_end", "plot"))
+
+    def action_open_tile(self) -> None:
+        """The chosen tile large."""
+        self.tiled = False
+        self.denchi.refresh_keys()
 
     def action_span(self, step: int) -> None:
         """Zoom in time, from a minute to thirty days."""
@@ -416,14 +422,8 @@ class Live(Page):
         return asked[-1] if asked else None
 
     def on_key(self, event: events.Key) -> None:
-        """Enter opens a tile; up and down walk over them."""
-        if self.mode() != "tiles":
-            return
-        if event.key == "enter":
-            self.tiled = False
-            self.denchi.refresh_keys()
-            event.stop()
-        elif event.key in ("up", "down"):
+        """Up and down walk over the tiles."""
+        if self.mode() == "tiles" and event.key in ("up", "down"):
             columns = self.query_one(Tiles).columns
             self.denchi.next_bench(columns if event.key == "down" else -columns, wrap=False)
             event.stop()

@@ -90,16 +90,18 @@ class TileText(Pane):
         height = max(1, self.content_size.height)
         found = [f for f in bench.findings() if f.get("severity") != "info"] or bench.findings()
         recall = str(bench.part("recall").get("status"))
-        if recall in ("affected", "check_serial") and not any(
-            f.get("severity") == "danger" for f in found
-        ):
+        rows: list[Content] = []
+        danger = any(f.get("severity") == "danger" for f in found)
+        if recall in ("affected", "check_serial") and (height > 1 or not danger):
             text = f"{words.RECALL_SHAPES[recall]} {words.recall(recall)}"
-            return [line((cut(text, width), words.RECALL_STYLES[recall]))]
-        if found:
+            rows.append(line((cut(text, width), words.RECALL_STYLES[recall])))
+        if found and len(rows) < height:
             one = found[-1]
             head = f"{words.shape(one.get('severity'))} {words.severity(one.get('severity'))} "
-            rows = wrap(head + words.message(one), width, height)
-            return [line((row, words.style(one.get("severity")))) for row in rows]
+            told = wrap(head + words.message(one), width, height - len(rows))
+            rows += [line((row, words.style(one.get("severity")))) for row in told]
+        if rows:
+            return rows
         report = str(bench.part("verdict").get("verdict"))
         text = f"{words.VERDICT_SHAPES.get(report, '◇')} {words.verdict(report)}"
         return [line((cut(text, width), words.VERDICT_STYLES.get(report, "$neutral")))]

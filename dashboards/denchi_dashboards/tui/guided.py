@@ -1,0 +1,309 @@
+"""What the Screening page says at each stage: pure functions of the API's ``screening`` object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from textual.content import Content
+
+from denchi_dashboards.tui import panels, words
+from denchi_dashboards.tui.layout import Part, bar, cut, fit, line, pair, said, spread, styled_lines
+from denchi_dashboards.tui.present import BenchView, Present
+from denchi_dashboards.tui.words import _
+
+Lines = list[Content]
+STAGES: Final = ("label", "checklist", "maker_answer", "running", "done")
+
+
+def stage_name(stage: str) -> str:
+    """A stage in words."""
+    return {
+        "label": _("Label"),
+        "recall": _("Recall lists"),
+        "checklist": _("Look and feel"),
+        "maker_answer": _("Maker's answer"),
+        "running": _("Guided steps"),
+        "done": _("Verdict"),
+    }.get(stage, stage)
+
+
+def stage_of(screening: Mapping[str, Any] | None) -> str:
+    """The stage a bench is in; ``label`` = waiting for the next unit."""
+    return str(screening.get("state")) if screening else "label"
+
+
+def path(stage: str, screening: Mapping[str, Any] | None, width: int) -> Lines:
+    """The way of a unit, with where it stands; steps of the profile below their stage."""
+    shown = [s for s in STAGES if s != "maker_answer" or stage == "maker_answer"]
+    current = "checklist" if stage == "recall" else stage
+    at = shown.index(current) if current in shown else 0
+    rows: Lines = []
+    for i, name in enumerate(shown):
+        mark, style = ("▸", "bold $primary") if i == at else ("·", "$quiet")
+        word = _("now") if i == at else _("behind us") if i < at else ""
+        rows.append(spread([(f"{mark} {stage_name(name)}", style)], [(word, "$quiet")], width))
+        if name == "running" and screening:
+            rows += _steps(screening, width)
+    return rows
+
+
+def _steps(screening: Mapping[str, Any], width: int) -> Lines:
+    rows: Lines = []
+    step = screening.get("step")
+    index = int(words.number(step.get("index")) or 0) if isinstance(step, Mapping) else -1
+    for i, one in enumerate((screening.get("steps") or [])[:20]):
+        if not isinstance(one, Mapping):
+            continue
+        outcome = outcome_name(one.get("outcome"))
+        style = "bold $ink" if i == index else "$quiet"
+        mark = "▸" if i == index else " "
+        rows.append(
+            spread(
+                [(f"   {mark} {words.both(one.get('title'))}", style)], [(outcome, style)], width
+            )
+        )
+    return rows
+
+
+def outcome_name(word: object) -> str:
+    """What became of a step; ``held`` is said as what it is."""
+    return {
+        "pending": "",
+        "waiting": _("waiting"),
+        "held": _("held"),
+        "not_seen": _("not seen"),
+        "wrong_load": _("wrong load"),
+        "cut": _("went dark"),
+    }.get(str(word), said(word, 20))
+
+
+def question(screening: Mapping[str, Any]) -> tuple[int, int, Mapping[str, Any] | None]:
+    """(number, count, the next unanswered question of the checklist)."""
+    listed = [q for q in screening.get("checklist") or [] if isinstance(q, Mapping)]
+    answered = screening.get("answers")
+    answered = answered if isinstance(answered, Mapping) else {}
+    for i, one in enumerate(listed):
+        if str(one.get("key")) not in answered:
+            return i + 1, len(listed), one
+    return len(listed), len(listed), None
+
+
+def checklist(screening: Mapping[str, Any], width: int) -> Lines:
+    """One question at a time, the answered ones above."""
+    number, count, asked = question(screening)
+    answered = screening.get("answers")
+    answered = answered if isinstance(answered, Mapping) else {}
+    rows = styled_lines(
+        _(
+            "Look at the unit, with nothing connected. Any yes ends the screening; no load is applied."
+        ),
+        "$quiet",
+        width,
+    )
+    rows.append(Content(""))
+    for one in screening.get("checklist") or []:
+        key = str(one.get("key")) if isinstance(one, Mapping) else ""
+        if key in answered:
+            word = _("yes") if answered[key] else _("no")
+            rows.append(
+                spread(
+                    [("  " + cut(words.both(one.get("text")), width - 10), "$quiet")],
+                    [(word, "$quiet")],
+                    width,
+                )
+            )
+    if asked is None:
+        return [*rows, Content(""), line((_("Sent. Waiting for the daemon."), "$note"))]
+    rows += [Content(""), line((f"{number} / {count}", "bold $primary"))]
+    rows += styled_lines(words.both(asked.get("text")), "bold $ink", width)
+    rows += [Content(""), choices(("y", _("yes")), ("n", _("no")))]
+    return rows
+
+
+def choices(*keys: tuple[str, str]) -> Content:
+    """Keys to press, large enough to see."""
+    parts: list[Part] = []
+    for name, label in keys:
+        parts += [(f" {name} ", "bold $background on $primary"), (f" {label}    ", "bold $ink")]
+    return line(*parts)
+
+
+def maker(bench: BenchView, screening: Mapping[str, Any], width: int) -> Lines:
+    """A serial that only the maker can judge."""
+    rows = panels.recall_lines(
+        screening.get("recall") or bench.state.get("recall"), width, short=False
+    )
+    rows += [Content("")]
+    rows += styled_lines(
+        _(
+            "Ask the maker whether this serial is affected, then record the answer. Without it the best verdict is CAUTION."
+        ),
+        "bold $ink",
+        width,
+    )
+    rows += [
+        Content(""),
+        choices(("y", _("affected")), ("n", _("not affected")), ("s", _("not asked"))),
+    ]
+    return rows
+
+
+def running(present: Present, bench: BenchView, screening: Mapping[str, Any], width: int) -> Lines:
+    """The step: what to connect, what is waited for, how long still."""
+    step = screening.get("step")
+    if not isinstance(step, Mapping):
+        return styled_lines(_("The next step begins."), "$note", width)
+    index, count = (
+        int(words.number(step.get("index")) or 0),
+        int(words.number(step.get("count")) or 1),
+    )
+    left, total = (
+        words.number(step.get("seconds_left")),
+        words.number(step.get("seconds_total")) or 1.0,
+    )
+    rows = [
+        spread(
+            [
+                (f"{index + 1} / {count}  ", "bold $primary"),
+                (words.both(step.get("title")), "bold $ink"),
+            ],
+            [(words.duration(left), "bold $ink")],
+            width,
+        ),
+        Content(""),
+    ]
+    rows += styled_lines(words.both(step.get("instruction")), "bold $ink", width)
+    waiting = words.both(step.get("waiting_for"))
+    rows.append(Content(""))
+    if waiting:
+        rows += styled_lines("◇ " + waiting, "bold $note", width)
+        rows += styled_lines(
+            _("denchi commands nothing: the step goes on when the meter sees it."), "$quiet", width
+        )
+    share = 1 - (left or 0.0) / total
+    rows += [
+        Content(""),
+        _progress(_("step"), share, words.duration(left), width),
+        _progress(
+            _("whole"),
+            words.number(screening.get("progress")) or 0.0,
+            words.duration(words.number(screening.get("seconds_left"))),
+            width,
+        ),
+    ]
+    if not present.fresh or bench.part("live").get("stale"):
+        rows += [
+            Content(""),
+            line(
+                (
+                    "▲ " + _("no fresh data from the meter; such time does not count"),
+                    "bold $caution",
+                )
+            ),
+        ]
+    return rows
+
+
+def _progress(label: str, share: float, left: str, width: int) -> Content:
+    room = max(8, width - 24)
+    return line(
+        (fit(label, 8), "$quiet"),
+        (bar(share, room), "$primary on $panel"),
+        (" " + _("{t} left").format(t=left), "$quiet"),
+    )
+
+
+def done(bench: BenchView, screening: Mapping[str, Any], width: int) -> Lines:
+    """The verdict with its reasons; the best one is neutral."""
+    report = screening.get("verdict")
+    if not isinstance(report, Mapping):
+        return styled_lines(_("Ended. The verdict is being made."), "$note", width)
+    rows = panels.verdict_lines(report, width, short=False)
+    for key in ("problems", "reasons"):
+        told = [words.both(p) for p in screening.get(key) or []]
+        known = {words.both(r) for r in report.get("reasons") or []}
+        for text in told:
+            if text and text not in known:
+                rows += styled_lines("· " + text, "$ink", width)
+    rows += [Content(""), panels.heading(_("Recall lists"), width)]
+    rows += panels.recall_lines(
+        screening.get("recall") or bench.state.get("recall"), width, short=True
+    )
+    rows += [Content(""), choices(("enter", _("next unit")), ("r", _("write the report")))]
+    return rows
+
+
+def label(profile: str, minutes: float | None, operator: str, width: int) -> Lines:
+    """Ready for the scanner."""
+    rows = styled_lines(
+        _("Scan or type the unit's label: model first, then the serial number. Enter goes on."),
+        "bold $ink",
+        width,
+    )
+    shown = profile + (f" · {_('about {n} min').format(n=f'{minutes:.0f}')}" if minutes else "")
+    rows += [
+        Content(""),
+        pair(_("profile"), (shown, "bold $ink"), width, 10),
+        pair(_("operator"), operator or "–", width, 10),
+        Content(""),
+    ]
+    rows += styled_lines(
+        _(
+            "Then: the recall lists, a look-and-feel checklist, guided steps, and a verdict with its reasons. denchi commands no load; it says what to connect."
+        ),
+        "$quiet",
+        width,
+    )
+    return rows
+
+
+def benches(present: Present, chosen: str, dismissed: Mapping[str, str], width: int) -> Lines:
+    """All benches in one row each, for a shop with several."""
+    rows: Lines = []
+    for bench in present.benches.values():
+        screening = current(bench, dismissed)
+        stage = stage_of(screening)
+        text = stage_name(stage)
+        if stage == "running" and screening is not None:
+            text += " " + words.duration(words.number(screening.get("seconds_left")))
+        if (
+            stage == "done"
+            and screening is not None
+            and isinstance(screening.get("verdict"), Mapping)
+        ):
+            verdict = str(screening["verdict"].get("verdict"))
+            text = f"{words.VERDICT_SHAPES.get(verdict, '◇')} {words.verdict(verdict)}"
+        mark = words.origin(bench.state.get("origin"))
+        name = said(bench.name, 20) + (f" [{mark}]" if mark else "")
+        style = "bold $ink" if bench.name == chosen else "$quiet"
+        lead = "▸ " if bench.name == chosen else "  "
+        rows.append(spread([(lead + name, style)], [(text, style)], width))
+    return rows
+
+
+def current(bench: BenchView, dismissed: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """The screening that the page shows for a bench; one whose verdict was read is behind us."""
+    told = bench.state.get("screening")
+    if not isinstance(told, Mapping):
+        return None
+    if told.get("state") == "done" and dismissed.get(bench.name) == str(told.get("session")):
+        return None
+    return told
+
+
+def day_counts(lines: list[Mapping[str, Any]], width: int) -> Lines:
+    """Today's screenings by verdict."""
+    rows = [panels.heading(_("Today"), width)]
+    count: dict[str, int] = {}
+    for one in lines:
+        verdict = str(one.get("verdict"))
+        count[verdict] = count.get(verdict, 0) + 1
+    rows.append(line((_("{n} units").format(n=len(lines)), "bold $ink")))
+    for verdict, shape in words.VERDICT_SHAPES.items():
+        if count.get(verdict):
+            text = fit(f"{shape} {words.verdict(verdict)}", max(8, width - 5))
+            rows.append(
+                line((text, words.VERDICT_STYLES[verdict]), (f"{count[verdict]:>5}", "bold $ink"))
+            )
+    return rows

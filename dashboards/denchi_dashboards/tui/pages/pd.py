@@ -1,0 +1,187 @@
+"""The PD page: what source and sink said to each other, and the capabilities with the active contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import DataTable
+
+from denchi_dashboards.tui import panels, words
+from denchi_dashboards.tui.layout import cut, said, styled_lines
+from denchi_dashboards.tui.widgets import Page, ScrollPane, key
+from denchi_dashboards.tui.words import _
+
+MAX_ROWS = 500
+
+
+class Pd(Page):
+    """USB Power Delivery of the bench."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("b", "bench(1)", "next bench"),
+        key("end", "newest", "newest"),
+        key("k", "good_crc", "GoodCRC on/off"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(id="pd")
+        self.session = ""
+        self.next = 0
+        self.acks = False
+        self.messages: list[dict[str, Any]] = []
+        self._due_s = 0.0
+
+    def compose(self) -> ComposeResult:
+        """Messages left, contract right."""
+        with Horizontal():
+            yield DataTable(id="pd-table", cursor_type="row")
+            yield ScrollPane(self._side, id="pd-side", classes="section")
+
+    def on_mount(self) -> None:
+        """Column titles."""
+        self.relabel()
+
+    def relabel(self) -> None:
+        """Column titles in the language in force."""
+        self.fill()
+
+    def focus_first(self) -> None:
+        """The table."""
+        self.query_one(DataTable).focus()
+
+    def opened(self) -> None:
+        """Ask at once."""
+        self._due_s = 0.0
+
+    def sync(self) -> None:
+        """Follow the bench; ask for newer messages once a second."""
+        bench = self.denchi.bench
+        side = self.query_one("#pd-side", ScrollPane)
+        side.title(
+            said(bench.name, 20) if bench else "",
+            words.origin("simulated") if bench and bench.simulated else "",
+        )
+        side.sync()
+        if bench is None:
+            return
+        if bench.session_id != self.session:
+            self.session, self.next, self.messages = bench.session_id, 0, []
+            self._due_s = 0.0
+            self.fill()
+        now_s = self.present.clock.monotonic_ns() / 1e9
+        if self.session and self.denchi.client is not None and now_s >= self._due_s:
+            self._due_s = now_s + 1.0
+            self.fetch()
+
+    @work(exclusive=True, group="pd", exit_on_error=False)
+    async def fetch(self) -> None:
+        """Messages after the last one known."""
+        session = self.session
+        answer = await self.denchi.ask(
+            "get", f"/v1/sessions/{session}/pd", after=self.next, limit=MAX_ROWS
+        )
+        if not isinstance(answer, Mapping) or session != self.session:
+            return
+        fresh = [m for m in answer.get("messages") or [] if isinstance(m, dict)]
+        self.next = int(words.number(answer.get("next")) or self.next)
+        if fresh:
+            self.messages = [*self.messages, *fresh][-MAX_ROWS:]
+            self.fill()
+
+    def fill(self) -> None:
+        """Write the table anew."""
+        if not self.is_mounted:
+            return
+        table = self.query_one(DataTable)
+        follow = table.cursor_row >= table.row_count - 1
+        at = table.cursor_row
+        table.clear(columns=True)
+        for title in (_("time"), "SOP", _("message"), "id", _("content")):
+            table.add_column(Text(title))
+        for one in self.messages:
+            if self.acks or one.get("type") != "GoodCRC":
+                table.add_row(*self._cells(one))
+        if table.row_count:
+            table.move_cursor(row=table.row_count - 1 if follow else min(at, table.row_count - 1))
+
+    def _cells(self, one: Mapping[str, Any]) -> list[Text]:
+        quiet = self.app.theme_variables["quiet"]
+        stamp = words.number(one.get("t_ns"))
+        shown = "–"
+        if stamp is not None:
+            shown = f"{words.clock_time(stamp)}.{int(stamp // 1_000_000) % 1000:03d}"
+        kind = said(one.get("type"), 40)
+        return [
+            Text(shown, style=quiet),
+            Text(said(one.get("sop"), 6)),
+            Text(kind, style=quiet if kind == "GoodCRC" else "bold"),
+            Text(said(one.get("id"), 4), style=quiet),
+            Text(cut(content_of(one), 160)),
+        ]
+
+    def _side(self, width: int) -> list[Content]:
+        bench = self.denchi.bench
+        if bench is None:
+            return []
+        rows = panels.contract(self.present, bench, width, pdos=False)
+        pdos = [p for p in bench.part("contract").get("pdos") or [] if isinstance(p, Mapping)]
+        rows += [Content(""), panels.heading(_("Capabilities of the source"), width)]
+        if not pdos:
+            rows += styled_lines(
+                _("none seen; this meter or this contract shows none"), "$quiet", width
+            )
+        rows += [panels.pdo_line(p, width) for p in pdos]
+        data = panels.data_lines(self.present, bench, width)
+        if data:
+            rows += [Content(""), panels.heading(_("Lines"), width), *data]
+        count = words.number(bench.state.get("pd_messages"))
+        rows += [Content("")]
+        rows += styled_lines(
+            _("{n} messages in this session").format(n=int(count or 0)), "$quiet", width
+        )
+        return rows
+
+    def action_bench(self, step: int) -> None:
+        """The next bench."""
+        self.denchi.next_bench(step)
+
+    def action_newest(self) -> None:
+        """To the newest message."""
+        table = self.query_one(DataTable)
+        if table.row_count:
+            table.move_cursor(row=table.row_count - 1)
+
+    def action_good_crc(self) -> None:
+        """Acknowledgements shown or not."""
+        self.acks = not self.acks
+        self.fill()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the next bench only where there is one."""
+        return len(self.present.benches) > 1 if action == "bench" else True
+
+
+def content_of(one: Mapping[str, Any]) -> str:
+    """Fields of a message in one line."""
+    fields = one.get("fields")
+    parts = []
+    if isinstance(fields, Mapping):
+        parts = [f"{said(k, 30)}={_short(v)}" for k, v in fields.items() if v not in (None, [], {})]
+    if not parts:
+        parts = [said(o, 16) for o in one.get("objects") or []]
+    return "  ".join(parts)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, (list, dict)):
+        return said(value, 60)
+    return said(value, 40)
