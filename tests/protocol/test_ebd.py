@@ -70,8 +70,8 @@ def test_only_05_and_06_may_ever_be_sent() -> None:
 def test_a_silence_connects_again() -> None:
     codec = EbdCodec()
     assert codec.next(T0) == Send(CONNECT)
-    assert codec.next(T0 + 2999 * MS) == Wait(T0 + 3000 * MS)
-    assert codec.next(T0 + 3000 * MS) == Send(CONNECT)
+    assert codec.next(T0 + 5999 * MS) == Wait(T0 + 6000 * MS)
+    assert codec.next(T0 + 6000 * MS) == Send(CONNECT)
 
 
 def test_digits_above_239_are_no_reading() -> None:

@@ -36,7 +36,7 @@ TYPES: Final = {0x00: False, 0x64: False, 0x0A: True, 0x6E: True}
 """Frame type -> whether the load is on."""
 NUMBERS: Final = slice(2, 14)
 """Base-240 digits: a byte of F0 or more cannot stand here."""
-SILENCE_MS: Final = 3000
+SILENCE_MS: Final = 6000
 
 
 def _rule(view: bytes) -> Verdict:
