@@ -36,6 +36,7 @@ def _kill_once(folder: Path, first: int, seconds: float) -> tuple[int, int, floa
     process.send_signal(signal.SIGKILL)
     killed_ns = time.monotonic_ns()
     rest = process.stdout.read().splitlines()
+    process.stdout.close()
     process.wait()
     told = [tuple(map(int, line.split())) for line in rest if line.count(b" ") == 1]
     last = told[-1][0] if told else first - 1

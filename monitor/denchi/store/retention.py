@@ -53,7 +53,8 @@ def sweep(
     removed = 0
     if policy.raw_days is not None:
         removed += _remove(con, stored, before_ns=now_ns - int(policy.raw_days * DAY_NS))
-    if low:
+    if low and stored:
+        # Without any output nothing is delivered: a disk that others fill must not cost the only copy.
         removed += _remove(con, stored)
     if policy.max_bytes is not None:
         if used(con) > policy.max_bytes:

@@ -67,8 +67,8 @@ def encode_frame(frame: Frame, generation: int) -> bytes:
     return _MAGIC + struct.pack("<I", zlib.crc32(rest)) + rest
 
 
-def scan(data: bytes) -> Iterator[tuple[int, Frame]]:
-    """(generation, frame) of every whole frame of the file's newest use, oldest first.
+def scan(data: bytes) -> Iterator[tuple[int, int, Frame]]:
+    """(generation, offset behind it, frame) of every whole frame of the file's newest use, oldest first.
 
     A damaged frame is skipped by looking for the next one: later ones are still good.
     """
@@ -87,7 +87,7 @@ def scan(data: bytes) -> Iterator[tuple[int, Frame]]:
             at = end
             continue
         generation, last, at = use, seq, end
-        yield use, Frame(seq, instrument, block)
+        yield use, end, Frame(seq, instrument, block)
 
 
 def read(data_dir: Path) -> list[Frame]:
@@ -98,7 +98,7 @@ def read(data_dir: Path) -> list[Frame]:
             data = (data_dir / name).read_bytes()
         except OSError:
             continue
-        found += [frame for _, frame in scan(data)]
+        found += [frame for _, _, frame in scan(data)]
     return sorted(found, key=lambda frame: frame.seq)
 
 
@@ -114,13 +114,13 @@ class TailFile:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         self._size = os.fstat(self._fd).st_size
         self.at = 0
+        """Where the next frame goes: behind the last one of the file's newest use."""
         self.generation = 0
-        self.last_seq = 0
         self.frames: list[Frame] = []
         """What the file held when it was opened."""
-        for generation, frame in scan(os.pread(self._fd, self._size, 0)):
+        for generation, end, frame in scan(os.pread(self._fd, self._size, 0)):
             self.frames.append(frame)
-            self.generation, self.last_seq = generation, frame.seq
+            self.generation, self.at = generation, end
         # Reading leaves large folios in the page cache; a small write into one is then accounted
         # (and on some file systems written) whole. Forget them.
         if hasattr(os, "posix_fadvise"):
@@ -138,7 +138,8 @@ class TailFile:
         if need > self._max:
             return False
         try:
-            self._grow(min(self._max, max(self._first, need + self._first // 2)))
+            ahead = self._first // 2 if need > self._first else 0
+            self._grow(min(self._max, max(self._first, need + ahead)))
         except OSError:
             return False
         return True
@@ -160,8 +161,6 @@ class TailFile:
             done += os.pwrite(self._fd, view[done:], self.at + done)
         sync(self._fd)
         self.at += len(data)
-        if frames:
-            self.last_seq = frames[-1].seq
         return len(data)
 
     def close(self) -> None:

@@ -219,15 +219,17 @@ class Writer:
             self._tail_trouble = f"the open tail cannot be written: {error.strerror}"
             return
         self._recover()
+        # Both now, while there is room: a full disk must not take the second one away later.
+        for t in self.tails:
+            t.room(max(0, self.limits.tail_first_bytes - t.at))
         newest = max((0, 1), key=lambda i: self.tails[i].generation)
-        # What could not be sealed now stands in either file: leave both as they are, use memory.
+        # What could not be sealed now stands in either file: go on behind the newest.
         if self.memory.open:
             self._to_seal = set(self.memory.open)
             self._active = newest
             return
         self._active = 1 - newest
         self._generation = self.tails[newest].generation + 1
-        self.tails[self._active].room(1)
         self.tails[self._active].restart(self._generation)
 
     def _recover(self) -> None:
