@@ -316,7 +316,7 @@ class Api:
         """The doctor's checks."""
 
         def work() -> dict[str, Any]:
-            from denchi.drivers.doctor import checks
+            from denchi.doctor import checks
 
             return {"checks": [c.to_json() for c in checks(self.sup.data_dir, self.sup.settings)]}
 

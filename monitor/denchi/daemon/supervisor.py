@@ -23,7 +23,7 @@ from denchi.text import clean
 
 if TYPE_CHECKING:
     from denchi.drivers.discovery import Discovery, Found
-    from denchi.drivers.locator import Locator
+    from denchi.locator import Locator
     from denchi.health.profiles import Profile
     from denchi.recalls.answer import RecallAnswer
     from denchi.recalls.lists import RecallLists
@@ -160,7 +160,7 @@ class Supervisor:
 
     def _open_plan(self, plan: BenchPlan) -> None:
         from denchi.drivers import registry
-        from denchi.drivers.locator import Locator
+        from denchi.locator import Locator
 
         locator = Locator.parse(plan.locator)
         simulated = locator.kind == "emulated"
@@ -238,7 +238,7 @@ class Supervisor:
         return any(plan.name == bench.name for plan in self._plans)
 
     def _find(self, what: str, seen: Discovery) -> tuple[str, Locator, Found | None] | None:
-        from denchi.drivers.locator import Locator
+        from denchi.locator import Locator
         from denchi.errors import DenchiError
 
         for found in seen.found:

@@ -1,0 +1,81 @@
+"""A serial line through pyserial: USB serial, Bluetooth serial ttys, PTYs."""
+
+from __future__ import annotations
+
+import errno
+import time
+from contextlib import suppress
+
+import serial
+
+from denchi.errors import DeviceGone, DeviceRefused
+from denchi.locator import Locator
+from denchi_protocol.codec import SerialSettings
+
+
+class SerialTransport:
+    """One serial port. Modem lines are left alone where they are not there (PTYs answer ENOTTY)."""
+
+    def __init__(self, locator: Locator, settings: SerialSettings) -> None:
+        self._settings = settings
+        try:
+            self._port = serial.Serial(
+                locator.path,
+                baudrate=settings.baud,
+                parity=settings.parity,
+                stopbits=settings.stop_bits,
+                timeout=0,
+                write_timeout=1.0,
+                exclusive=True,
+            )
+        except (serial.SerialException, OSError, ValueError) as error:
+            raise _opening(error, locator) from None
+
+    def read(self, timeout_s: float) -> bytes:
+        """Everything that has arrived."""
+        try:
+            self._port.timeout = max(0.0, timeout_s)
+            data: bytes = self._port.read(1)
+            if data:
+                data += self._port.read(self._port.in_waiting)
+        except (serial.SerialException, OSError, TypeError) as error:
+            raise DeviceGone(f"the serial port has gone ({error})", cure="plug it in") from None
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Write all, with the pause between bytes that some devices need."""
+        try:
+            if not self._settings.byte_gap_ms:
+                self._port.write(data)
+                return
+            for byte in data:
+                self._port.write(bytes([byte]))
+                time.sleep(self._settings.byte_gap_ms / 1000)
+        except (serial.SerialException, OSError) as error:
+            raise DeviceGone(f"the serial port has gone ({error})", cure="plug it in") from None
+
+    def reset(self) -> None:
+        """Throw away what is half in."""
+        with suppress(serial.SerialException, OSError):
+            self._port.reset_input_buffer()
+
+    def close(self) -> None:
+        """Close the port."""
+        with suppress(serial.SerialException, OSError):
+            self._port.close()
+
+
+def _opening(error: Exception, locator: Locator) -> DeviceGone | DeviceRefused:
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO):
+        return DeviceGone(f"{locator.path} is not there", cure="plug it in")
+    if number in (errno.EACCES, errno.EPERM):
+        return DeviceRefused(
+            f"no permission to open {locator.path}",
+            cure="run `sudo denchi install udev`, or join the group dialout",
+        )
+    if number in (errno.EBUSY, errno.EAGAIN):
+        return DeviceRefused(f"another program holds {locator.path}", cure="close it")
+    return DeviceRefused(
+        f"{locator.path} cannot be opened ({error})", cure="check the port and its settings"
+    )
