@@ -38,9 +38,7 @@ _COUNTRIES: Final[dict[str, tuple[str, ...]]] = {
     "AU": ("AU", "AUS", "AUSTRALIA", "オーストラリア"),
     "EU": ("EU", "EUROPE", "EUROPEAN UNION", "欧州", "ヨーロッパ"),
 }
-_DATE: Final = re.compile(
-    r"((?:19|20)\d\d)(?:\s?[-/.年]\s?(\d{1,2})(?:\s?[-/.月]\s?(\d{1,2}))?)?\s?[年月日]?"
-)
+_DATE: Final = r"((?:19|20)\d\d)(?:\s?[-/.年]\s?(\d{1,2})(?:\s?[-/.月]\s?(\d{1,2}))?)?\s?[年月日]?"
 
 
 def colours_in(text: str) -> frozenset[str]:
@@ -67,7 +65,7 @@ def country_code(text: str) -> str:
 
 def month_of(text: str) -> str:
     """A date of purchase as ``YYYY``, ``YYYY-MM`` or ``YYYY-MM-DD``; empty when it cannot be read."""
-    match = _DATE.fullmatch(normalised(text).strip())
+    match = re.fullmatch(_DATE, normalised(text).strip())
     if match is None:
         return ""
     year, month, day = match.groups()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from denchi.model import RecallStatus, Unit
 from denchi.recalls import serials
@@ -19,8 +18,7 @@ from denchi.text import clean
 _CAPACITY_TOLERANCE: Final = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """The unit asked about, with what was made of it."""
 
     unit: Unit
@@ -28,8 +26,7 @@ class Asked:
     marks: Marks
 
 
-@dataclass(frozen=True, slots=True)
-class Touch:
+class Touch(NamedTuple):
     """One notice that touches the unit."""
 
     row: int
@@ -99,14 +96,8 @@ def _once(touches: list[Touch]) -> list[Touch]:
     out = []
     for key, touch in best.items():
         others = tuple(dict.fromkeys(x for x in lists_of[key] if x != touch.notice.list_name))
-        out.append(_with_lists(touch, others))
+        out.append(touch._replace(also_in=others))
     return out
-
-
-def _with_lists(touch: Touch, others: tuple[str, ...]) -> Touch:
-    from dataclasses import replace
-
-    return replace(touch, also_in=others) if others else touch
 
 
 def _touch(

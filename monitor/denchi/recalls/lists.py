@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from denchi.errors import InputError
 from denchi.recalls.normalise import compact, gtin, normalised
-from denchi.recalls.notice import LIST_FORMAT, SCHEMA_VERSION, Notice, checked, notice_from
+from denchi.recalls.notice import LIST_FORMAT, SCHEMA_VERSION, Notice
 
 DATA: Final = Path(__file__).parent / "data"
 MAX_LIST_BYTES: Final = 32 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class ListFile:
+class ListFile(NamedTuple):
     """One list: its name, the day it speaks for, its notices as records."""
 
     name: str
@@ -101,7 +99,7 @@ class RecallLists:
     def notice(self, row: int) -> Notice:
         """The notice of a row."""
         raw, file = self._rows[row]
-        return notice_from(raw, file.name, file.dated)
+        return Notice(raw, file.name, file.dated)
 
     @property
     def dated(self) -> dict[str, str]:
@@ -167,6 +165,8 @@ def parse_list(
 
 
 def _checked_all(notices: list[Any], where: str, problems: list[str] | None) -> list[Any]:
+    from denchi.recalls.inspection import checked
+
     kept = []
     for number, raw in enumerate(notices, 1):
         try:

@@ -21,13 +21,13 @@ _GAPS: Final = frozenset({" ", "_", ".", " - ", "- ", " -"})
 _GLUED: Final = ("MODELNUMBER", "MODELNO", "MODEL", "NUMBERS", "SKU", "PN", "NO")
 # Anker's label grammar: base number, then three (or four) characters for region and colour (N12, 016,
 # 0V1): the product codes in the Consumer Affairs Agency's entry of 2025-10-21.
-_ANKER: Final = re.compile(r"(A[1-3]\d{3})[0-9A-Z]{3,4}")
+_ANKER: Final = r"(A[1-3]\d{3})[0-9A-Z]{3,4}"
 # Codes of brands whose numbers have a known shape; finding one means "a model was given".
-_SHAPES: Final = re.compile(
+_SHAPES: Final = (
     r"A[1-3]\d{3}(?:[0-9A-Z]{3,4})?|BPB\d{3,4}|BPD\d{3}|MMA\d{3}|PB\d{4}|BS\d{2}KP\d{3}|PPCX[MW]\d{2}[A-Z]?"
     r"|2G5\d{2}B?|BIB\d{1,2}|PAC20\d{3}|PLT20A\d{3}|OM10|PB\d{4}[A-Z]{2}|CHE\d{3}|CIOMB[0-9A-Z]+"
 )
-_WORD: Final = re.compile(r"\d+(?:\.\d+)?[A-Z]*|[A-Z]+\d*[A-Z0-9]*|[^\W\d_A-Z]+")
+_WORD: Final = r"\d+(?:\.\d+)?[A-Z]*|[A-Z]+\d*[A-Z0-9]*|[^\W\d_A-Z]+"
 _COMMON_WORDS: Final = (
     "POWER BANK BATTERY PORTABLE CHARGER CHARGING WIRELESS PACK MOBILE MAGNETIC EXTERNAL STATION THE AND "
     "WITH FOR OF MODEL ONLY USB C A CABLE LITHIUM ION MAGSAFE "
@@ -89,7 +89,7 @@ def _resolve(code: str, lists: RecallLists, found: Found) -> bool:
     if broken and key.isdecimal():
         return False  # "10000 4779" is two figures, not the seven digits of somebody's model
     hits = lists.models.get(key)
-    if hits is None and (anker := _ANKER.fullmatch(key)):
+    if hits is None and (anker := re.fullmatch(_ANKER, key)):
         hits = lists.models.get(anker.group(1))
     if hits is None:
         for label in _GLUED:
@@ -113,7 +113,7 @@ def _resolve(code: str, lists: RecallLists, found: Found) -> bool:
 
 def _claim(code: str, lists: RecallLists, found: Found) -> None:
     key = compact(code)
-    anker = _ANKER.fullmatch(key)
+    anker = re.fullmatch(_ANKER, key)
     for candidate in (key, anker.group(1) if anker else key):
         if candidate in lists.claims_by_code and candidate not in found.claimed:
             found.claimed.append(candidate)
@@ -127,7 +127,7 @@ def _misprint(code: str, lists: RecallLists, found: Found) -> None:
 
 def _unlisted(codes: Sequence[str], found: Found) -> None:
     for key in map(compact, codes):
-        if _SHAPES.fullmatch(key) and key not in found.unlisted:
+        if re.fullmatch(_SHAPES, key) and key not in found.unlisted:
             found.unlisted.append(key)
 
 
@@ -172,7 +172,7 @@ def words(text: str) -> list[str]:
     """A normalised text as words; ``10K``, ``10,000 mAh`` and ``10000`` become one word."""
     out: list[str] = []
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
-    for word in _WORD.findall(text):
+    for word in re.findall(_WORD, text):
         if out and word in ("MAH", "W", "K") and re.fullmatch(r"\d+(?:\.\d+)?", out[-1]):
             word = out.pop() + word
         thousands = re.fullmatch(r"(\d{1,2})K", word)
@@ -207,6 +207,8 @@ def _score(name: Sequence[str], said: frozenset[str], brand_words: frozenset[str
 
 
 def _names(texts: Sequence[str], lists: RecallLists, found: Found) -> None:
+    if len(found.tokens) < 2 and found.models:
+        return  # one code and nothing else: no name to look for
     spoken = [words(t) for t in texts]
     flat = [w for line in spoken for w in line]
     said = frozenset(flat)

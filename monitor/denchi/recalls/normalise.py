@@ -21,8 +21,8 @@ _DASHES: Final = {
 # Decompositions that stand for the character itself; all others (circled digits, superscripts, the
 # trade-mark sign, numero sign) would glue letters or digits to a code: "A1263™" is not "A1263TM".
 _INLINE: Final = ("<wide>", "<narrow>", "<font>", "<noBreak>", "<small>")
-_LONG_VOWEL: Final = re.compile(r"(?<=[A-Z0-9])\s?\u30fc\s?(?=[A-Z0-9])")
-_GLUED_LABEL: Final = re.compile(r"(?<=[A-Z0-9])(S/?N|P/?N|MODEL|SERIAL)(?=\s?(?:NO\.?\s?)?:)")
+_LONG_VOWEL: Final = r"(?<=[A-Z0-9])\s?\u30fc\s?(?=[A-Z0-9])"
+_GLUED_LABEL: Final = r"(?<=[A-Z0-9])(S/?N|P/?N|MODEL|SERIAL)(?=\s?(?:NO\.?\s?)?:)"
 TOKEN: Final = re.compile(r"[A-Z0-9]+(?:[-/][A-Z0-9]+)*")
 
 
@@ -40,8 +40,9 @@ def normalised(text: str) -> str:
         text = "".join(ch if ch < "\x80" else _spread(ch) for ch in text)
         text = unicodedata.normalize("NFKC", text.translate(_DASHES)).translate(_DASHES)
     text = "".join(ch if ch >= " " else " " if ch in "\t" else "\n" for ch in text).upper()
-    text = _LONG_VOWEL.sub("-", text)
-    return _GLUED_LABEL.sub(r" \1", text)
+    if "\u30fc" in text:
+        text = re.sub(_LONG_VOWEL, "-", text)
+    return re.sub(_GLUED_LABEL, r" \1", text) if ":" in text else text
 
 
 def compact(code: str) -> str:

@@ -2,17 +2,13 @@
 
 Field names in files follow the common record of the research page on sources (id, jurisdiction,
 regulator, notice_number ...), so that a bundled notice, a feed's notice and an overlay entry are one
-shape. ``data/schema.json`` is the same contract for editors and tests; ``checked`` is what the program
-itself applies to everything that did not come with it.
+shape. ``data/schema.json`` is the same contract for editors and tests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
-
-from denchi.errors import InputError
 
 SCOPES: Final = (
     "all-units-of-model",
@@ -30,60 +26,158 @@ RULE_KINDS: Final = ("prefix", "suffix", "list", "date-code", "lot", "made")
 LIST_FORMAT: Final = "denchi-recall-list"
 SCHEMA_VERSION: Final = 1
 
-_TEXT_KEYS: Final = (
-    "id jurisdiction regulator notice_number notice_date title brand product_name category unit_scope "
-    "serial_rule units_note hazard remedy official_url form_url confidence extracted_by notes colours_text "
-    "raw_text"
-)
-_LIST_KEYS: Final = (
-    "brand_aliases model_numbers model_variants not_models gtins gtins_doubtful colours_affected "
-    "colours_excluded other_urls supersedes"
-)
-_TEXTS: Final = tuple(_TEXT_KEYS.split())
-_LISTS: Final = tuple(_LIST_KEYS.split())
-_REQUIRED: Final = ("id", "jurisdiction", "regulator", "brand", "product_name", "unit_scope")
-_MAX_TEXT: Final = 4000
-_MAX_ITEMS: Final = 400
 
-
-@dataclass(frozen=True, slots=True)
 class Notice:
-    """One notice of one authority (or maker), as a list holds it. ``None`` dates mean "not stated"."""
+    """One notice of one authority (or maker): a view on a record of a list. Empty text = not stated.
 
-    id: str
-    jurisdiction: str
-    """ISO 3166 country code, or ``WW`` for a maker's own worldwide action."""
-    regulator: str
-    brand: str
-    product: str
-    unit_scope: str
-    number: str = ""
-    date: str = ""
-    title: str = ""
-    category: str = "power_bank"
-    models: tuple[str, ...] = ()
-    colours: tuple[str, ...] = ()
-    colours_excluded: tuple[str, ...] = ()
-    sold: tuple[str, str] = ("", "")
-    """First and last day, month or year of sale; empty = not stated."""
-    sold_text: str = ""
-    made_text: str = ""
-    units: int | None = None
-    capacity_mah: float | None = None
-    max_w: float | None = None
-    rule: Mapping[str, Any] | None = None
-    rule_text: str = ""
-    hazard: str = ""
-    remedy: str = ""
-    url: str = ""
-    form: str = ""
-    sources: tuple[Mapping[str, str], ...] = ()
-    confidence: str = "secondary"
-    supersedes: tuple[str, ...] = ()
-    extracted_by: str = "hand"
-    notes: str = ""
-    list_name: str = ""
-    list_date: str = ""
+    A view and not a dataclass of thirty fields: building that class alone would cost a sixth of
+    ``denchi recall``'s start.
+    """
+
+    __slots__ = ("list_date", "list_name", "raw")
+
+    def __init__(self, raw: Mapping[str, Any], list_name: str = "", list_date: str = "") -> None:
+        self.raw, self.list_name, self.list_date = raw, list_name, list_date
+
+    def __repr__(self) -> str:
+        return f"Notice({self.id!r}, {self.list_name!r})"
+
+    def _text(self, key: str) -> str:
+        return str(self.raw.get(key) or "")
+
+    def _many(self, key: str) -> tuple[str, ...]:
+        return tuple(self.raw.get(key) or ())
+
+    @property
+    def id(self) -> str:
+        """Its id in the lists."""
+        return self._text("id")
+
+    @property
+    def jurisdiction(self) -> str:
+        """ISO 3166 country code, ``EU``, or ``WW`` for a maker's own worldwide action."""
+        return self._text("jurisdiction")
+
+    @property
+    def regulator(self) -> str:
+        """Who published it."""
+        return self._text("regulator")
+
+    @property
+    def number(self) -> str:
+        """The authority's own number."""
+        return self._text("notice_number")
+
+    @property
+    def date(self) -> str:
+        """``YYYY``, ``YYYY-MM`` or ``YYYY-MM-DD``."""
+        return self._text("notice_date")
+
+    @property
+    def brand(self) -> str:
+        """The brand as the notice has it."""
+        return self._text("brand")
+
+    @property
+    def product(self) -> str:
+        """The product's name."""
+        return self._text("product_name")
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Model numbers as the notice prints them."""
+        return self._many("model_numbers")
+
+    @property
+    def colours(self) -> tuple[str, ...]:
+        """Colours named as affected."""
+        return self._many("colours_affected")
+
+    @property
+    def colours_excluded(self) -> tuple[str, ...]:
+        """Colours named as not meant."""
+        return self._many("colours_excluded")
+
+    @property
+    def unit_scope(self) -> str:
+        """One of ``SCOPES``."""
+        return self._text("unit_scope") or "unknown"
+
+    @property
+    def rule(self) -> Mapping[str, Any] | None:
+        """A printed serial, lot or date rule in a form that ``serials.says`` can apply."""
+        return self.raw.get("rule")
+
+    @property
+    def rule_text(self) -> str:
+        """The rule in the notice's words."""
+        return self._text("serial_rule")
+
+    @property
+    def sold(self) -> tuple[str, str]:
+        """First and last day, month or year of sale."""
+        period = self.raw.get("sale_period") or {}
+        return str(period.get("from") or ""), str(period.get("to") or "")
+
+    @property
+    def sold_text(self) -> str:
+        """The sale period in words."""
+        return str((self.raw.get("sale_period") or {}).get("text") or "")
+
+    @property
+    def made_text(self) -> str:
+        """The period of manufacture."""
+        return _span(self.raw.get("manufacture_period") or {})
+
+    @property
+    def units(self) -> int | None:
+        """How many units the notice means."""
+        return self.raw.get("units")
+
+    @property
+    def capacity_mah(self) -> float | None:
+        """Printed capacity."""
+        return self.raw.get("capacity_mah")
+
+    @property
+    def max_w(self) -> float | None:
+        """Printed output power; notices differ in it, so it is only ever a question."""
+        return self.raw.get("max_output_w")
+
+    @property
+    def hazard(self) -> str:
+        """What can happen."""
+        return self._text("hazard")
+
+    @property
+    def remedy(self) -> str:
+        """What the maker offers."""
+        return self._text("remedy")
+
+    @property
+    def url(self) -> str:
+        """The official page."""
+        return self._text("official_url")
+
+    @property
+    def form(self) -> str:
+        """The maker's page where a serial is checked or the remedy asked for."""
+        return self._text("form_url")
+
+    @property
+    def sources(self) -> tuple[Mapping[str, str], ...]:
+        """Where it was read: ``kind``, ``ref``, ``says``."""
+        return tuple(self.raw.get("sources") or ())
+
+    @property
+    def confidence(self) -> str:
+        """One of ``CONFIDENCE``."""
+        return self._text("confidence") or "secondary"
+
+    @property
+    def extracted_by(self) -> str:
+        """``hand``, or ``machine:...`` when no person has looked since."""
+        return self._text("extracted_by") or "hand"
 
     @property
     def by_machine(self) -> bool:
@@ -93,60 +187,13 @@ class Notice:
     @property
     def testable(self) -> bool:
         """Whether the product can be measured here at all: a speaker has no output to load."""
-        return self.category not in ("speaker", "cooler")
+        return self._text("category") not in ("speaker", "cooler")
 
     @property
     def label(self) -> str:
         """Short name for people: ``CPSC 25-338, 2025-06-12``."""
         head = f"{self.regulator} {self.number}".strip()
         return f"{head}, {self.date}" if self.date else head
-
-
-def notice_from(raw: Mapping[str, Any], list_name: str, list_date: str) -> Notice:
-    """The notice of a record; the record must have passed ``checked`` or come with the program."""
-
-    def text(key: str) -> str:
-        return str(raw.get(key) or "")
-
-    def many(key: str) -> tuple[str, ...]:
-        return tuple(str(v) for v in raw.get(key) or ())
-
-    sold = raw.get("sale_period") or {}
-    made = raw.get("manufacture_period") or {}
-    return Notice(
-        id=text("id"),
-        jurisdiction=text("jurisdiction"),
-        regulator=text("regulator"),
-        brand=text("brand"),
-        product=text("product_name"),
-        unit_scope=text("unit_scope") or "unknown",
-        number=text("notice_number"),
-        date=text("notice_date"),
-        title=text("title"),
-        category=text("category") or "power_bank",
-        models=many("model_numbers"),
-        colours=many("colours_affected"),
-        colours_excluded=many("colours_excluded"),
-        sold=(str(sold.get("from") or ""), str(sold.get("to") or "")),
-        sold_text=str(sold.get("text") or ""),
-        made_text=_span(made),
-        units=raw.get("units"),
-        capacity_mah=raw.get("capacity_mah"),
-        max_w=raw.get("max_output_w"),
-        rule=raw.get("rule"),
-        rule_text=text("serial_rule"),
-        hazard=text("hazard"),
-        remedy=text("remedy"),
-        url=text("official_url"),
-        form=text("form_url"),
-        sources=tuple(raw.get("sources") or ()),
-        confidence=text("confidence") or "secondary",
-        supersedes=many("supersedes"),
-        extracted_by=text("extracted_by") or "hand",
-        notes=text("notes"),
-        list_name=list_name,
-        list_date=list_date,
-    )
 
 
 def _span(period: Mapping[str, Any]) -> str:
@@ -165,104 +212,3 @@ def web_link(url: object) -> str:
     host = text.split("//", 1)[1].split("/", 1)[0]
     plain = all(33 <= ord(c) < 127 and c not in "\"'<>`{}|\\^" for c in text)
     return text if plain and "." in host and "@" not in host else ""
-
-
-def checked(raw: object, where: str) -> dict[str, Any]:
-    """An outside record made harmless and complete, or ``InputError`` that names the field.
-
-    Unknown keys are dropped, links are validated, sizes are bounded. Texts stay as they are (they are
-    cleaned where they are shown), so that an extraction can be repeated.
-    """
-    if not isinstance(raw, Mapping):
-        raise InputError(f"{where}: a notice is an object, this is {type(raw).__name__}")
-    out: dict[str, Any] = {}
-    for key in _TEXTS:
-        value = raw.get(key)
-        if value is None:
-            continue
-        if not isinstance(value, str):
-            raise InputError(f"{where}: {key} must be text")
-        out[key] = value[:_MAX_TEXT]
-    for key in _LISTS:
-        value = raw.get(key)
-        if value is None:
-            continue
-        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-            raise InputError(f"{where}: {key} must be a list of texts")
-        out[key] = [v[:200] for v in value[:_MAX_ITEMS]]
-    for key in _REQUIRED:
-        if not out.get(key):
-            raise InputError(f"{where}: {key} is missing")
-    if out["unit_scope"] not in SCOPES:
-        raise InputError(f"{where}: unit_scope must be one of {', '.join(SCOPES)}")
-    if out.get("confidence", "secondary") not in CONFIDENCE:
-        raise InputError(f"{where}: confidence must be one of {', '.join(CONFIDENCE)}")
-    for key in ("official_url", "form_url"):
-        if key in out:
-            out[key] = web_link(out[key])
-    _numbers(raw, out, where)
-    _mappings(raw, out, where)
-    return out
-
-
-def _numbers(raw: Mapping[str, Any], out: dict[str, Any], where: str) -> None:
-    for key in ("units", "capacity_mah", "max_output_w"):
-        value = raw.get(key)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
-            raise InputError(f"{where}: {key} must be a number")
-        out[key] = value
-
-
-def _mappings(raw: Mapping[str, Any], out: dict[str, Any], where: str) -> None:
-    for key in ("sale_period", "manufacture_period", "spellings", "misprints"):
-        value = raw.get(key)
-        if value is None:
-            continue
-        if not isinstance(value, Mapping) or not all(
-            isinstance(k, str) and (v is None or isinstance(v, str)) for k, v in value.items()
-        ):
-            raise InputError(f"{where}: {key} must be an object of texts")
-        out[key] = dict(list(value.items())[:_MAX_ITEMS])
-    names = raw.get("names")
-    if names is not None:
-        if not isinstance(names, Mapping) or not all(_texts(v) for v in names.values()):
-            raise InputError(f"{where}: names must map a model to a list of texts")
-        out["names"] = {str(k): list(v)[:20] for k, v in list(names.items())[:_MAX_ITEMS]}
-    sources = raw.get("sources") or []
-    if not isinstance(sources, list) or not all(isinstance(s, Mapping) for s in sources):
-        raise InputError(f"{where}: sources must be a list of objects")
-    out["sources"] = [{str(k): str(v)[:500] for k, v in s.items()} for s in sources[:20]]
-    if raw.get("rule") is not None:
-        out["rule"] = _rule(raw["rule"], where)
-
-
-def _texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(v, str) for v in value)
-
-
-def _rule(raw: object, where: str) -> dict[str, Any]:
-    """A serial rule of known shape; a rule that is not understood is refused, never guessed at."""
-    if not isinstance(raw, Mapping) or raw.get("kind") not in RULE_KINDS:
-        raise InputError(f"{where}: rule.kind must be one of {', '.join(RULE_KINDS)}")
-    values = raw.get("values") or {}
-    if not isinstance(values, Mapping) or not all(_texts(v) for v in values.values()):
-        raise InputError(f"{where}: rule.values must map a model (or *) to a list of texts")
-    if any(not v.strip() for listed in values.values() for v in listed):
-        raise InputError(
-            f"{where}: rule.values holds an empty text, which would match every serial"
-        )
-    ranges = raw.get("ranges") or []
-    if not isinstance(ranges, list) or not all(_texts(r) and len(r) == 2 for r in ranges):
-        raise InputError(f"{where}: rule.ranges must be a list of [first day, last day]")
-    for key in ("all_of", "replacement", "endings"):
-        if not _texts(raw.get(key) or []):
-            raise InputError(f"{where}: rule.{key} must be a list of texts")
-    length = raw.get("length")
-    if length is not None and (not isinstance(length, int) or isinstance(length, bool)):
-        raise InputError(f"{where}: rule.length must be a whole number")
-    kept = ("kind", "length", "format", "absent_is_affected", "all_of", "replacement", "endings")
-    return {"values": {str(k): list(v) for k, v in values.items()}, "ranges": ranges} | {
-        k: raw[k] for k in kept if k in raw
-    }

@@ -86,7 +86,9 @@ def _safety(answer: RecallAnswer) -> Iterator[str]:
 def match_lines(match: Match) -> list[str]:
     """One notice: who, what, which units, where to turn, where it was read."""
     n = match.notice
-    rows = [f"* {status_word(match.status)}: {clean(n.brand, 60)} {clean(n.product, 120)}".rstrip()]
+    known = n.product.lower().startswith(n.brand.lower())
+    named = n.product if known else f"{n.brand} {n.product}"
+    rows = [f"* {status_word(match.status)}: {clean(named, 180)}"]
 
     def row(label: str, value: str) -> None:
         if value:

@@ -11,7 +11,6 @@ from denchi.model import RecallStatus
 from denchi.recalls.facts import colours_in, month_of
 from denchi.recalls.judge import Asked, Touch
 from denchi.recalls.lists import RecallLists
-from denchi.recalls.lookalike import latin, similar
 from denchi.recalls.matching import Found, models_in
 from denchi.recalls.normalise import TOKEN
 from denchi.recalls.notice import Notice
@@ -20,6 +19,7 @@ from denchi.recalls.wording import t
 from denchi.text import clean
 
 _MAX_QUESTIONS: Final = 12
+_FOREIGN: Final = "The number holds letters of another alphabet that look like {models}, which is on a list. Type it again."
 _ANKER_SHAPE: Final = (
     "This does not look like an Anker serial (16 characters, the first an A, no letter O or I). Read it again; "
     "1/L/I, 2/Z and 0/O are easily confused."
@@ -107,6 +107,8 @@ def _readings(found: Found, lists: RecallLists, texts: Sequence[str]) -> list[Te
 
 
 def _lookalikes(found: Found, lists: RecallLists, texts: Sequence[str]) -> list[Text]:
+    from denchi.recalls.lookalike import latin, similar  # only when no number was recognised
+
     plain = [*found.tokens, *(f"{a} {b}" for s in texts for a, b in _pairs(s))]
     known = {w for w, _ in found.misprints} | {c for c, _ in found.not_models} | set(found.claimed)
     out = [
@@ -117,15 +119,12 @@ def _lookalikes(found: Found, lists: RecallLists, texts: Sequence[str]) -> list[
         )
         for token, near in similar([x for x in plain if x not in known], lists)
     ]
-    for text in texts:
-        if (same := latin(text)) != text and (hits := models_in(same, lists)):
-            out.append(
-                t(
-                    "The number holds letters of another alphabet that look like {models}, which is on a list. Type it again.",
-                    models=clean(", ".join(hits), 80),
-                )
-            )
-    return out
+    foreign = [same for s in texts if (same := latin(s)) != s]
+    return out + [
+        t(_FOREIGN, models=clean(", ".join(hits), 80))
+        for same in foreign
+        if (hits := models_in(same, lists))
+    ]
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
@@ -171,7 +170,7 @@ def _serial_questions(asked: Asked, touches: Sequence[Touch]) -> list[Text]:
 
 
 def _conflicts(asked: Asked, touches: Sequence[Touch]) -> list[Text]:
-    out = []
+    out = _countries(asked, touches)
     for touch in touches:
         n = touch.notice
         if touch.superseded or touch.status < RecallStatus.CHECK_SERIAL:
@@ -182,6 +181,21 @@ def _conflicts(asked: Asked, touches: Sequence[Touch]) -> list[Text]:
             if made is not None:
                 out.append(made)
     return out
+
+
+def _countries(asked: Asked, touches: Sequence[Touch]) -> list[Text]:
+    """One question when every notice is of another country; it hides none of them."""
+    named = [x for x in touches if x.status >= RecallStatus.CHECK_SERIAL and not x.superseded]
+    if not named or not all(x.elsewhere for x in named):
+        return []
+    told = ", ".join(dict.fromkeys(x.notice.jurisdiction for x in named))
+    return [
+        t(
+            "The notices are of other countries ({countries}) than {country}. Where was the unit bought? Parallel imports exist.",
+            countries=clean(told, 80),
+            country=clean(asked.country, 10),
+        )
+    ]
 
 
 def _conflict(kind: str, asked: Asked, n: Notice) -> Text | None:
@@ -222,12 +236,6 @@ def _conflict(kind: str, asked: Asked, n: Notice) -> Text | None:
             notice=where,
             stated=f"{n.max_w or 0:g}",
             own=f"{unit.max_w or 0:g}",
-        )
-    if kind == "country":
-        return t(
-            "{notice} is of another country than {country}. Where was the unit bought?",
-            notice=where,
-            country=clean(asked.country, 10),
         )
     return None
 

@@ -8,8 +8,7 @@ no source for any was read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from denchi.i18n import Text
 from denchi.recalls.wording import t
@@ -18,8 +17,7 @@ READ_ON: Final = "2026-11-23"
 """The day on which the research page read its sources."""
 
 
-@dataclass(frozen=True, slots=True)
-class Guidance:
+class Guidance(NamedTuple):
     """One sentence of advice. ``country`` empty: anywhere."""
 
     key: str

@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from denchi.recalls.normalise import compact, gtin_valid, normalised
 
-_SERIAL_LABEL: Final = re.compile(
+_SERIAL_LABEL: Final = (
     r"(?<![A-Z0-9])(?:S/?N|SN\s?CODE|SERIAL(?:\s?(?:NO|NUMBER|NUM|#))?|シリアル(?:番号|ナンバー|NO|コード)?|製造番号|序列号|序號)"
     r"(?:\s?CODE)?(?:\s?NO)?(?:\s{0,3}[.:#=]\s{0,3}|\s{1,3})([A-Z0-9](?:-?[A-Z0-9]){2,39})(?![A-Z0-9])"
 )
-_DATE_CODE: Final = re.compile(
-    r"(?<![A-Z0-9])(?:DATE\s?CODE|D/?C|製造年週|デートコード|日付コード)\s{0,3}[.:#=]?\s{0,3}(\d{4})(?!\d)"
-)
-_MADE_ON: Final = re.compile(
-    r"(?:MFG|MFD|MANUFACTURED|製造日|製造年月日|生产日期|生產日期)\D{0,12}(20\d\d)[-./年 ]{1,2}(\d{1,2})[-./月 ]{1,2}(\d{1,2})(?!\d)"
-)
-_ANKER_SHAPE: Final = re.compile(r"A[0-9A-HJ-NP-Z]{15}")
+_DATE_CODE: Final = r"(?<![A-Z0-9])(?:DATE\s?CODE|D/?C|製造年週|デートコード|日付コード)\s{0,3}[.:#=]?\s{0,3}(\d{4})(?!\d)"
+_MADE_ON: Final = r"(?:MFG|MFD|MANUFACTURED|製造日|製造年月日|生产日期|生產日期)\D{0,12}(20\d\d)[-./年 ]{1,2}(\d{1,2})[-./月 ]{1,2}(\d{1,2})(?!\d)"
+_ANKER_SHAPE: Final = r"A[0-9A-HJ-NP-Z]{15}"
 """16 characters, the first an A, no letter O or I: as the maker describes it (findings, part D). A shape
 only; what the positions mean is not known, and no list of affected serials was found."""
+_SERIAL_WORDS: Final = ("SN", "S/N", "SERIAL", "シリアル", "製造番号", "序列号", "序號")
 _NONE: Final = frozenset(
     {"NONE", "NO", "NO NUMBER", "NO PO", "なし", "無し", "無", "番号なし", "記載なし"}
 )
@@ -43,8 +39,7 @@ class Says(Enum):
     """No serial, or one that the rule cannot be applied to."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Marks:
+class Marks(NamedTuple):
     """The serials and codes known of a unit, compact and upper case. Not shown by ``repr``: privacy."""
 
     given: tuple[str, ...] = ()
@@ -56,10 +51,15 @@ class Marks:
     absent: bool = False
     """The user says that there is no number on the unit."""
 
+    def __repr__(self) -> str:
+        return f"Marks({len(self.given)} given)"
+
 
 def labelled(text: str) -> tuple[str, ...]:
     """Serial values that a normalised text labels as such, as printed."""
-    return tuple(m.group(1) for m in _SERIAL_LABEL.finditer(text))
+    if not any(word in text for word in _SERIAL_WORDS):  # spares the pattern on a bare model number
+        return ()
+    return tuple(m.group(1) for m in re.finditer(_SERIAL_LABEL, text))
 
 
 def marks(serial: str, texts: Sequence[str], tokens: Sequence[str]) -> Marks:
@@ -72,12 +72,16 @@ def marks(serial: str, texts: Sequence[str], tokens: Sequence[str]) -> Marks:
     for text in texts:
         given += [compact(v) for v in labelled(text)]
     given = [g for g in dict.fromkeys(given) if g]
-    codes = [c for text in (typed, *texts) for c in _DATE_CODE.findall(text)]
+    codes = [
+        c
+        for text in (typed, *texts)
+        for c in (re.findall(_DATE_CODE, text) if len(text) > 8 else ())
+    ]
     codes += [g for g in given if len(g) == 4 and g.isdecimal()]
     made = [
         f"{y}-{int(m):02d}-{int(d):02d}"
         for text in (typed, *texts)
-        for y, m, d in _MADE_ON.findall(text)
+        for y, m, d in (re.findall(_MADE_ON, text) if len(text) > 10 else ())
     ]
     loose = [compact(t) for t in tokens]
     return Marks(
@@ -91,7 +95,7 @@ def marks(serial: str, texts: Sequence[str], tokens: Sequence[str]) -> Marks:
 
 def anker_shape(serial: str) -> bool:
     """Whether a serial has the shape that Anker describes; it judges nothing."""
-    return _ANKER_SHAPE.fullmatch(compact(serial)) is not None
+    return re.fullmatch(_ANKER_SHAPE, compact(serial)) is not None
 
 
 def says(rule: Mapping[str, Any] | None, models: Sequence[str], found: Marks) -> Says:

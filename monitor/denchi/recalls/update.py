@@ -19,8 +19,9 @@ from typing import Any, Final
 from denchi.clock import SYSTEM
 from denchi.errors import DenchiError, InputError
 from denchi.recalls.ages import age_days
+from denchi.recalls.inspection import checked
 from denchi.recalls.lists import DATA, ListFile, parse_list
-from denchi.recalls.notice import LIST_FORMAT, SCHEMA_VERSION, checked
+from denchi.recalls.notice import LIST_FORMAT, SCHEMA_VERSION
 from denchi.recalls.sources.base import Fetched, Known, RecallSource
 from denchi.recalls.sources.fetch import Fetcher
 from denchi.recalls.sources.overlay import OverlaySource
