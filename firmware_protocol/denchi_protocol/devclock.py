@@ -32,9 +32,12 @@ class DeviceClock:
         first, last = int(device_ns[0]), int(device_ns[-1])
         seen = arrival_ns - last
         offset = self._offset_ns
-        if offset is None or first <= self._last_device_ns or abs(seen - offset) > JUMP_NS:
-            offset = seen
-        elif seen < offset:
+        if (
+            offset is None
+            or first <= self._last_device_ns
+            or abs(seen - offset) > JUMP_NS
+            or seen < offset
+        ):
             offset = seen
         else:
             offset += min(seen - offset, (last - self._last_device_ns) * DRIFT_PPM // 1_000_000)

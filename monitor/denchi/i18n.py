@@ -68,9 +68,13 @@ class Text:
     def render(self, code: str | None = None) -> str:
         """The sentence in ``code`` (default: the language in force).
 
+        Domain ``profile``: a shop's own file brings both languages as parameters.
+
         Parameters are data: their own braces are never interpreted. A broken translation falls
         back to English rather than losing a warning.
         """
+        if self.domain == "profile":
+            return str(self.params["ja" if (code or language()) == "ja" else "en"])
         try:
             return translate(self.msgid, self.domain, code).format_map(dict(self.params))
         except (KeyError, ValueError, IndexError):

@@ -42,7 +42,7 @@ class Daemon:
 
     def up(self, seconds: float = 30.0) -> SyncClient:
         """Wait until it answers."""
-        alive = lambda: self.process.poll() is None  # noqa: E731
+        alive = lambda: self.process.poll() is None
         assert wait_until_up(self.data_dir, seconds=seconds, alive=alive), self.log.read_text()
         return SyncClient.connect(self.data_dir)
 

@@ -22,7 +22,7 @@ def fake_reader(verdict="caution", *, evil=False, origin="meter"):
     t_ns = [T0 + i * 5_000_000_000 for i in range(n)]
     volts = [None if 20 <= i < 25 else 5.1 - 0.002 * i for i in range(n)]
     case = [25 + 0.1 * i for i in range(n)]
-    columns = lambda v: {"min": v, "mean": v, "max": v}  # noqa: E731
+    columns = lambda v: {"min": v, "mean": v, "max": v}
     session = {
         "id": "20260101-000000-left-abcd",
         "origin": origin,

@@ -10,6 +10,7 @@ import asyncio
 import copy
 import math
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 from denchi.errors import ApiError
@@ -422,6 +423,15 @@ def session_lines() -> list[dict[str, Any]]:
     return [dict(zip(_KEYS, row, strict=True)) for row in SESSIONS]
 
 
+def span_of(session: str) -> tuple[int, int]:
+    """Begin and end of a session."""
+    row = next((r for r in SESSIONS if r[0] == session), None)
+    if row is None or row[3] is None:
+        return NOW - 320 * NS, NOW
+    ends = [datetime.fromisoformat(t.replace("Z", "+00:00")).timestamp() for t in (row[2], row[3])]
+    return int(ends[0]) * NS, int(ends[1]) * NS
+
+
 def series(session: str, channels: str, start: int, end: int, points: int) -> dict[str, Any]:
     """Roll-ups of a session: a discharge with a hole."""
     phase = {"s-102": 4.0, "s-103": 0.0}.get(session, 1.0)
@@ -626,8 +636,9 @@ class FakeApi:
 
     def _session(self, name: str, what: str, params: dict[str, Any]) -> Any:
         if what == "series":
-            start = params.get("from_ns") or NOW - 3600 * NS
-            end = params.get("to_ns") or start + 1260 * NS
+            began, ended = span_of(name)
+            start = params.get("from_ns") or began
+            end = params.get("to_ns") or ended
             return series(
                 name,
                 params.get("channels") or "",

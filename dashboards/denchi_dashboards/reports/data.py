@@ -80,7 +80,9 @@ def collect(reader: Reader, session_id: str) -> dict[str, Any]:
 
 
 def _series(reader: Reader, base: str, role: str, channels: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = reader.get(f"{base}/series", role=role, channels=",".join(channels), points=POINTS)
+    found: dict[str, Any] = reader.get(
+        f"{base}/series", role=role, channels=",".join(channels), points=POINTS
+    )
     return {"role": role} | found
 
 

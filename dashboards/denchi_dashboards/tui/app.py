@@ -299,6 +299,9 @@ class DenchiApp(App[int]):
             if fresh:
                 actions.desktop_notice(self, alarms[0])
                 self.refresh_keys()
+                if len(self.screen_stack) > 1:  # a window covers the banner
+                    word = f"{words.shape(alarms[0].get('severity'))} {words.severity(alarms[0].get('severity'))}"
+                    self.tell(f"{word} {words.message(alarms[0])}", "error")
         self._rung = ids
         for one in self.present.new_findings:
             self._tell_finding(one)

@@ -219,7 +219,20 @@ def done(bench: BenchView, screening: Mapping[str, Any], width: int) -> Lines:
     report = screening.get("verdict")
     if not isinstance(report, Mapping):
         return styled_lines(_("Ended. The verdict is being made."), "$note", width)
-    rows = panels.verdict_lines(report, width, short=False)
+    word = str(report.get("verdict"))
+    band = {
+        "stop_using": "bold $danger-ink on $danger-ground",
+        "caution": "bold $caution-ink on $caution-ground",
+    }
+    shown = f"  {words.VERDICT_SHAPES.get(word, '◇')} {words.verdict(word)}"
+    style = band.get(word, "bold $ink on $panel")
+    rows = [
+        line((" " * width, style)),
+        line((fit(shown, width), style)),
+        line((" " * width, style)),
+        Content(""),
+    ]
+    rows += panels.verdict_lines(report, width, short=False)[1:]
     for key in ("problems", "reasons"):
         told = [words.both(p) for p in screening.get(key) or []]
         known = {words.both(r) for r in report.get("reasons") or []}
@@ -275,10 +288,11 @@ def benches(present: Present, chosen: str, dismissed: Mapping[str, str], width: 
             verdict = str(screening["verdict"].get("verdict"))
             text = f"{words.VERDICT_SHAPES.get(verdict, '◇')} {words.verdict(verdict)}"
         mark = words.origin(bench.state.get("origin"))
-        name = said(bench.name, 20) + (f" [{mark}]" if mark else "")
         style = "bold $ink" if bench.name == chosen else "$quiet"
         lead = "▸ " if bench.name == chosen else "  "
-        rows.append(spread([(lead + name, style)], [(text, style)], width))
+        tail: list[Part] = [(mark, "$quiet")] if mark else []
+        rows.append(spread([(lead + said(bench.name, 20), style)], tail, width))
+        rows.append(line((cut("    " + text, width), style)))
     return rows
 
 

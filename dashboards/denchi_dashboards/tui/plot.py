@@ -173,7 +173,7 @@ class Plot(Widget):
         for start, end in picture.gaps:
             grid.hatch(start, end)
         for limit in picture.limits:
-            grid.dash(limit)
+            grid.dash(limit, [c for m in picture.marks if (c := frame.column(m.t)) is not None])
         drawn = False
         for one in picture.lines:
             drawn = grid.draw(one) or drawn
@@ -252,8 +252,8 @@ class _Grid:
             self.chars[:, first:last] = ord("░")
             self.paint[:, first:last] = self._style("faint")
 
-    def dash(self, limit: Limit) -> None:
-        """A limit: dashes over the whole width, its words at the right end."""
+    def dash(self, limit: Limit, marked: Sequence[int]) -> None:
+        """A limit: dashes over the whole width, its words at the end where no mark stands on them."""
         row = self.frame.row(limit.value)
         if row is None:
             return
@@ -263,7 +263,10 @@ class _Grid:
         for label in (limit.label, limit.short):
             text = f" {label} "
             if label and cell_len(text) < self.frame.width // 2:
-                self._write(row, self.frame.width - cell_len(text) - 1, text)
+                start = self.frame.width - cell_len(text) - 1
+                if row == 0 and any(start <= c < start + cell_len(text) for c in marked):
+                    start = 1
+                self._write(row, start, text)
                 return
 
     def _write(self, row: int, column: int, text: str) -> None:
@@ -314,6 +317,8 @@ class _Grid:
         cuts = np.flatnonzero(np.diff(paint)) + 1
         edges = [0, *cuts.tolist(), len(paint)]
         chars = self.chars[row]
+        if not chars.all():
+            _mend(chars)
         return [
             Segment(
                 chars[a:b][chars[a:b] > 0].tobytes().decode("utf-32-le"),
@@ -321,6 +326,17 @@ class _Grid:
             )
             for a, b in pairwise(edges)
         ]
+
+
+def _mend(chars: NDArray[np.uint32]) -> None:
+    """A dot drawn over half of a wide character leaves no half behind (0 = its second cell)."""
+    for i in range(len(chars)):
+        second = i + 1 < len(chars) and chars[i + 1] == 0
+        if chars[i] == 0:
+            if i == 0 or chars[i - 1] == 0 or cell_len(chr(chars[i - 1])) < 2:
+                chars[i] = ord(" ")
+        elif not second and cell_len(chr(chars[i])) > 1:
+            chars[i] = ord(" ")
 
 
 def _y_range(picture: Picture) -> tuple[float, float]:
@@ -344,7 +360,7 @@ def _y_range(picture: Picture) -> tuple[float, float]:
 
 
 def _y_ticks(frame: Frame) -> list[float]:
-    step = raster.nice_step(frame.y1 - frame.y0, max(1, (frame.height + 1) // 3))
+    step = raster.nice_step(frame.y1 - frame.y0, max(2, (frame.height + 1) // 3))
     first = int(np.ceil(frame.y0 / step - 1e-9))
     last = int(np.floor(frame.y1 / step + 1e-9))
     ticks = [k * step for k in range(first, last + 1)]

@@ -19,6 +19,7 @@ from denchi_dashboards.tui.words import _
 
 KINDS: Final = ("v", "a", "w", "t")
 UNITS: Final = {"v": "V", "a": "A", "w": "W", "t": "°C"}
+DECIMALS: Final = {"v": 2, "a": 1, "w": 0, "t": 0}
 LEAST: Final = {"v": 0.2, "a": 0.1, "w": 0.5, "t": 4.0}
 PAIR_COLOURS: Final = ("line-v", "line-t")
 """First and second session of a comparison; the legend names them A and B."""
@@ -120,6 +121,7 @@ def picture(session: Recorded, kind: str, t0: float, t1: float, cursor: float | 
         gaps=tuple(session.gaps()),
         cursor_t=cursor,
         least_span=LEAST[kind],
+        decimals=DECIMALS[kind],
         empty=_("not measured"),
     )
 

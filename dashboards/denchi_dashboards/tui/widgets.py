@@ -108,8 +108,8 @@ class ScrollPane(VerticalScroll):
 
 
 def marked(text: str, mark: str) -> Content:
-    """A title with the SIMULATED (or RECORDING) badge."""
-    return line(text, " ", (f" {mark} ", BADGE)) if mark else line(text)
+    """A title with the SIMULATED (or RECORDING) badge; the badge first, for what is long is cut."""
+    return line((f" {mark} ", BADGE), " ", text) if mark else line(text)
 
 
 def set_title(widget: Widget, title: Content, *, below: bool = False) -> None:
@@ -192,7 +192,7 @@ class TopBar(Pane):
         clock = words.clock_time(self.present.clock.wall_ns())
         station = said(self.present.state.get("station"), 24)
         brand: list[Part] = [(" denchi 電池 ", "bold $background on $primary"), " "]
-        tabs = self._tabs(short=False)
+        tabs = self._tabs(wide=width >= 100)
         # What gives way when the row is narrow: the station, the clock, the name, the other tabs' names.
         for head, tail in (
             (brand, [*mark, (f"  {station}  {clock} ", "$quiet")]),
@@ -204,11 +204,12 @@ class TopBar(Pane):
                 return [self._row(head, tabs, tail, width)]
         return [self._row([], self._tabs(short=True), mark, width)]
 
-    def _tabs(self, *, short: bool) -> list[tuple[str, str, str]]:
+    def _tabs(self, *, wide: bool = False, short: bool = False) -> list[tuple[str, str, str]]:
         tabs = []
         for n, name, title in self.denchi.pages_listed():
             active = name == self.denchi.page
-            text = f" {n} " if short and not active else f" {n} {title} "
+            text = f" {n}" if short and not active else f" {n} {title}"
+            text += " " if active or wide else ""
             tabs.append((text, "bold $ink on $panel underline" if active else "$quiet", name))
         return tabs
 

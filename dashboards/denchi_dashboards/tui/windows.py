@@ -43,7 +43,7 @@ class PlotWindow(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Text and plots."""
         with Vertical(classes="window wide section", id="plot-window"), Horizontal():
-            yield ScrollPane(self.text, id="window-text", classes="section")
+            yield ScrollPane(self.text, id="window-text")
             with Vertical(id="window-plots"):
                 for kind in KINDS:
                     yield Plot(id=f"w-{kind}", classes="section plot")
@@ -177,8 +177,8 @@ class SessionWindow(PlotWindow):
     def heading(self) -> Content:
         """Unit and time."""
         mark = words.origin(self.session.line.get("origin"))
-        badge: list[Part] = [" ", (f" {mark} ", BADGE)] if mark else []
-        return line((recorded.name_of(self.session.line), "bold"), *badge)
+        badge: list[Part] = [(f" {mark} ", BADGE), " "] if mark else []
+        return line(*badge, (recorded.name_of(self.session.line), "bold"))
 
     def text(self, width: int) -> list[Content]:
         """Facts, verdict, figures, recall, findings."""
@@ -261,8 +261,8 @@ class CompareWindow(PlotWindow):
 
 def difference_table(pair: Sequence[Recorded], width: int) -> list[Content]:
     """Each figure of A and B and what lies between."""
-    column = 11
-    room = max(10, width - 3 * (column + 1))
+    column = min(11, max(7, (width - 16) // 3 - 1))
+    room = max(8, width - 3 * (column + 1))
     head = fit(_("figure"), room) + "".join(" " + right(t, column) for t in ("A", "B", "B − A"))
     rows = [line((head, "bold $quiet")), line(("─" * width, "$faint"))]
     first = {f.name: f for f in recorded.figures(pair[0])}

@@ -23,8 +23,8 @@ from denchi.text import clean
 
 if TYPE_CHECKING:
     from denchi.drivers.discovery import Discovery, Found
-    from denchi.locator import Locator
     from denchi.health.profiles import Profile
+    from denchi.locator import Locator
     from denchi.recalls.answer import RecallAnswer
     from denchi.recalls.lists import RecallLists
     from denchi.store.journal import Journal
@@ -238,8 +238,8 @@ class Supervisor:
         return any(plan.name == bench.name for plan in self._plans)
 
     def _find(self, what: str, seen: Discovery) -> tuple[str, Locator, Found | None] | None:
-        from denchi.locator import Locator
         from denchi.errors import DenchiError
+        from denchi.locator import Locator
 
         for found in seen.found:
             if (

@@ -53,15 +53,15 @@ class TooLarge(Exception):
 class Refused(Exception):
     """Some lines can never be stored. ``lines``: which (0-based), when the destination says so.
 
-    ``stored``: the destination stored the others (a partial write).
+    ``dropped``: how many, when it says only that; the others it has stored.
     """
 
     def __init__(
-        self, message: str, lines: Sequence[int] | None = None, *, stored: bool = False
+        self, message: str, lines: Sequence[int] | None = None, *, dropped: int | None = None
     ) -> None:
         super().__init__(message)
         self.lines = lines
-        self.stored = stored
+        self.dropped = dropped
 
 
 class Sender(Protocol):
@@ -136,6 +136,7 @@ class Delivery:
         self._cursor = Cursor()
         self._stored_at = 0
         self._unstored = False
+        self._running = False
 
     # -- Output ------------------------------------------------------------------------------
 
@@ -156,10 +157,15 @@ class Delivery:
 
     def check(self) -> str | None:
         """Try the connection once."""
-        return self._sender.check()
+        try:
+            return self._sender.check()
+        finally:
+            if not self._running:
+                self._sender.close()
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until ``stop`` is set."""
+        self._running = True
         self._load(stop)
         while not stop.is_set():
             try:
@@ -172,6 +178,7 @@ class Delivery:
                 self._wait(stop, pause)
         if self._unstored:
             self._store()
+        self._running = False
         self._sender.close()
         self._set("stopped", self._error)
 
@@ -256,7 +263,7 @@ class Delivery:
                 # Lines of a partial write that were stored are sent again: that changes nothing, and
                 # a destination's list may be cut short.
                 return [rest] if rest else []
-        if len(part) == 1:
+        if len(part) == 1 or error.dropped == len(part):
             self._quarantine(part, str(error))
             return []
         return _halves(part)

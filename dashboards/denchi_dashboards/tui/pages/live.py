@@ -204,7 +204,7 @@ class Live(Page):
         meter = bench.part("meter")
         name = " · ".join(p for p in (said(bench.name, 20), said(meter.get("model"), 30)) if p)
         self.query_one("#side", ScrollPane).title(name, mark)
-        self.query_one("#brief", Pane).title(name, mark)
+        self.query_one("#brief", Pane).title(said(bench.name, 20), mark)
         count = len(bench.findings())
         self.query_one("#findings", ScrollPane).title(
             _("Findings") + (f" ({count})" if count else ""), mark

@@ -122,7 +122,7 @@ class Sessions(Page):
         at = table.cursor_row
         table.clear(columns=True)
         titles = (
-            *("", "", _("begun"), _("unit"), _("verdict"), _("length"), _("gaps")),
+            *("", "", _("begun"), _("verdict"), _("unit"), _("length"), _("gaps")),
             *(_("bench"), _("meter"), _("profile")),
         )
         for title in titles:
@@ -153,8 +153,8 @@ class Sessions(Page):
             Text(mark, style=f"bold {variables['primary']}"),
             Text(f" {origin} ", style=badge) if origin else Text(""),
             Text(words.date_time(started)),
-            Text(cut(said(told.get("unit"), 60) or "–", 24)),
             Text(verdict_text, style=variables[colour]),
+            Text(cut(said(told.get("unit"), 60) or "–", 24)),
             Text(length, justify="right"),
             Text(str(int(words.number(told.get("gaps")) or 0)), justify="right"),
             Text(said(told.get("bench"), 20)),

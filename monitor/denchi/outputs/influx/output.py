@@ -24,6 +24,8 @@ from denchi.store.feed import Batch
 from denchi.text import clean
 
 HEALTH_EVERY_S: Final = 10.0
+_DROPPED: Final = re.compile(r"partial write:[^{}]*?dropped[ =](\d+)")
+"""v2: "partial write: dropped 7 points outside retention policy"; v1: "... dropped=7"."""
 
 
 class InfluxConfig(OutputConfig):
@@ -78,7 +80,9 @@ def classify(status: int, body: str, headers: Any) -> Exception:
     if status == 404:
         return Misconfigured(f"404: {text}: check bucket or database, org and url")
     if status in (400, 422):
-        return Refused(f"{status}: {text}", named_lines(body))
+        count = _DROPPED.search(body)
+        dropped = int(count[1]) if count else None
+        return Refused(f"{status}: {text}", named_lines(body), dropped=dropped)
     return Away(f"{status}: {text}", retry_after(headers))
 
 
