@@ -1,1 +1,26 @@
-"""TODO."""
+"""A physical power bank and its faults: it drives emulated meters, the demo and the evaluation.
+
+Pure: no I/O, no clock; every run is determined by its parameters and its seed. What the model is
+and where it ends stands in README.md beside this file. Nothing of it was measured on a real bank.
+"""
+
+from __future__ import annotations
+
+from denchi.simulation.scenarios import SCENARIOS, parameters
+from denchi.simulation.scene import BankScene
+from denchi_protocol.codec import SceneSource
+
+__all__ = ["scenario", "scenarios"]
+
+
+def scenarios() -> dict[str, str]:
+    """Names of the scenarios, each with a sentence."""
+    return {name: named.text for name, named in SCENARIOS.items()}
+
+
+def scenario(name: str, seed: int, start_ns: int) -> SceneSource:
+    """The scene behind an emulated meter that is switched on at ``start_ns``.
+
+    Raises ``KeyError`` for a name that ``scenarios`` does not list.
+    """
+    return BankScene(parameters(name, seed), seed, start_ns)
