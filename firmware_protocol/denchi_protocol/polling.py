@@ -88,6 +88,10 @@ class Poller:
         self._tried = 0
         return self._send(self._queue.popleft(), now_ns)
 
+    def asked(self, request: bytes, now_ns: int) -> None:
+        """A recording shows that ``request`` went out: the next answer is to it."""
+        self._flight, self._sent_ns = request, now_ns
+
     def answered(self, now_ns: int) -> None:
         """The request in flight has its answer."""
         self._flight = None

@@ -107,7 +107,7 @@ class _Source:
         from denchi.drivers import registry
         from denchi.errors import InputError
         from denchi.export import recording
-        from denchi_protocol import capture
+        from denchi_protocol import capture, playback
         from denchi_protocol.errors import CaptureError
 
         try:
@@ -116,8 +116,7 @@ class _Source:
         except (CaptureError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: {error}", cure="is this a denchi capture?") from None
         spec = registry.get(whole.header.meter)
-        codec = spec.codec()
-        events = (codec.feed(chunk.data, chunk.t_ns) for chunk in whole.received())
+        events = playback.events(spec.codec(), whole.chunks)
         meta = recording.read_meta(path, meta_path)
         return cls(meta, events, spec=spec, offset_ns=0)
 

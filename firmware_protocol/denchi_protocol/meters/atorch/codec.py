@@ -68,6 +68,15 @@ class AtorchCodec:
             return Wait(now_ns + 1000 * MS)
         return self._poller.next(now_ns)
 
+    def asked(self, request: bytes, t_ns: int) -> bool:
+        """A recording shows that ``request`` was sent: the next PX100 reply answers it."""
+        if self._poller is None or request not in PX_REQUESTS:
+            return False
+        if request == ASK_VOLTS:
+            self._row = {}
+        self._poller.asked(request, t_ns)
+        return True
+
     def close(self, now_ns: int) -> Closing:
         """Nothing to stop."""
         return Done()
