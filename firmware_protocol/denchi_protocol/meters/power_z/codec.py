@@ -1,0 +1,248 @@
+"""POWER-Z KM002C / KM003C host side: polls ADC and PD packets, never anything else.
+
+Facts and their sources: README.md beside this file. No connect, no key, no memory read, no setting.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from denchi_protocol.codec import (
+    Action,
+    Closing,
+    Done,
+    Event,
+    Frames,
+    PdMessage,
+    Rejected,
+    Telemetry,
+    Wait,
+)
+from denchi_protocol.devclock import DeviceClock
+from denchi_protocol.errors import LocalProtocolError
+from denchi_protocol.fields import as_frames, check_run, counts, signed, unsigned
+from denchi_protocol.framing import Framer, Junk
+from denchi_protocol.meters.power_z.packets import (
+    ADC,
+    ADC_SIZES,
+    LONGEST,
+    PD,
+    PD_STATUS,
+    QUEUE,
+    QUEUE_SIZE,
+    STARTS,
+    Packet,
+    packets,
+    pd_events,
+    rule,
+)
+from denchi_protocol.meters.power_z.stream import MS, SequenceClock
+from denchi_protocol.polling import Poller
+from denchi_protocol.samples import TIME_STEP_NS, Int64s, Quality, SampleBlock
+
+GET_DATA: Final = 0x0C
+BOTH: Final = ADC | PD
+PERIOD_MS: Final = 10
+RESEND_MS: Final = 50
+APART_AFTER: Final = 3
+"""Unanswered combined requests after which ADC and PD are asked for one by one (HID: 64-byte reports)."""
+NO_TEMPERATURE: Final = -32768
+STREAM_NS: Final = 2_000 * MS
+"""This long after samples of a stream, ADC packets lend it their temperature and add no samples."""
+STATUS_NS: Final = 1_000 * MS
+"""PD status is told as a sample (mV, mA) only where nothing finer has come for this long."""
+
+ORDER: Final = {ADC: 0, QUEUE: 1, PD: 2}
+"""A stream's newest sample takes the ADC packet's temperature along."""
+
+
+def request(number: int, mask: int) -> bytes:
+    """GetData for the packets of ``mask``; the attribute field begins at bit 17."""
+    return bytes((GET_DATA, number & 0xFF)) + (mask << 1).to_bytes(2, "little")
+
+
+class PowerZCodec:
+    """One connection to a KM002C or KM003C."""
+
+    def __init__(self) -> None:
+        self._framer = Framer(rule, STARTS, longest=LONGEST)
+        self._poller = Poller(self._plan, period_ms=PERIOD_MS, resend_ms=RESEND_MS, tries=1)
+        self._number = 0
+        self._heard = False
+        self._late: list[bytes | Junk] = []
+        self._sequence = SequenceClock()
+        self._pd_clock = DeviceClock()
+        self._lent: SampleBlock | None = None
+        self._stream_ns: int | None = None
+        self._fine_ns: int | None = None
+        self._last_ns: int | None = None
+
+    # -- what to send ------------------------------------------------------------------------
+
+    def next(self, now_ns: int) -> Action:
+        """Ask for ADC and PD packets every 10 ms; one request in flight."""
+        expired = self._poller.expired
+        action = self._poller.next(now_ns)
+        if self._poller.expired != expired:
+            # What came of the answer stays a piece: nothing may be joined to it.
+            self._late += self._framer.flush()
+        return action
+
+    def _plan(self) -> list[bytes]:
+        apart = not self._heard and self._poller.given_up >= APART_AFTER
+        out = []
+        for mask in (ADC, PD) if apart else (BOTH,):
+            self._number = (self._number + 1) & 0xFF
+            out.append(request(self._number, mask))
+        return out
+
+    def close(self, now_ns: int) -> Closing:
+        """Wait for the answer in flight, so that the next program does not read it."""
+        if self._poller.in_flight is None:
+            return Done()
+        action = self.next(now_ns)
+        return action if isinstance(action, Wait) else Done()
+
+    # -- what arrives ------------------------------------------------------------------------
+
+    def feed(self, data: bytes, t_ns: int) -> list[Event]:
+        """Take bytes; every whole reply becomes samples and PD messages."""
+        events: list[Event] = []
+        late, self._late = self._late, []
+        for piece in late + self._framer.feed(data):
+            if isinstance(piece, Junk):
+                if piece.data.strip(b"\0"):  # zeros fill up a HID report
+                    events.append(Rejected(t_ns, piece.reason, piece.data))
+                continue
+            self._reply(piece, t_ns, events)
+        return events
+
+    def _reply(self, reply: bytes, t_ns: int, events: list[Event]) -> None:
+        flight = self._poller.in_flight
+        if flight is not None and reply[1] == flight[1]:
+            self._poller.answered(t_ns)
+            self._heard = self._heard or flight == request(flight[1], BOTH)
+        found = sorted(packets(reply), key=lambda p: ORDER.get(p.att, 0))
+        streams = any(p.att == QUEUE for p in found)
+        for packet in found:
+            if packet.att == ADC:
+                self._adc(packet, t_ns, events, streams=streams)
+            elif packet.att == QUEUE:
+                self._queue(packet, t_ns, events)
+            elif packet.att == PD:
+                self._pd(packet, t_ns, events)
+
+    def _adc(self, packet: Packet, t_ns: int, events: list[Event], *, streams: bool) -> None:
+        self._fine_ns = t_ns
+        payload = as_frames(packet.payload)
+        if streams or (self._stream_ns is not None and t_ns - self._stream_ns < STREAM_NS):
+            self._lent = self.decode_run(payload, np.array([t_ns], np.int64))
+        else:
+            events.append(self.decode_run(payload, self._stamp(t_ns)))
+
+    def _stamp(self, t_ns: int) -> Int64s:
+        """The arrival, or a step after the sample before where two came in one read."""
+        if self._last_ns is not None:
+            t_ns = max(t_ns, self._last_ns + TIME_STEP_NS)
+        self._last_ns = t_ns
+        return np.array([t_ns], np.int64)
+
+    def _queue(self, packet: Packet, t_ns: int, events: list[Event]) -> None:
+        rows = np.frombuffer(packet.payload, np.uint8).reshape(-1, QUEUE_SIZE)
+        stamps, gaps = self._sequence.place(unsigned(rows, 0, 2, little=True), t_ns)
+        self._stream_ns = self._fine_ns = t_ns
+        events += gaps
+        if self._last_ns is not None:
+            ramp = np.arange(1, len(stamps) + 1, dtype=np.int64)
+            stamps = np.maximum(stamps, self._last_ns + ramp)
+        self._last_ns = int(stamps[-1])
+        block = _queue_block(rows, stamps, self._sequence.step_ms)
+        if self._lent is not None:
+            columns = dict(block.columns)
+            for name in ("temp_mc.meter", "cc1_uv", "cc2_uv", "dp_uv", "dm_uv"):
+                column = columns[name].copy()
+                column[-1] = self._lent.columns[name][0]
+                columns[name] = column
+            block, self._lent = block.replace(columns=columns), None
+        events.append(block)
+
+    def _pd(self, packet: Packet, t_ns: int, events: list[Event]) -> None:
+        status = as_frames(packet.payload[:PD_STATUS])
+        now_ms = int(unsigned(status, 0, 4, little=True)[0])
+        found = pd_events(packet.payload) or []
+        if self._fine_ns is None or t_ns - self._fine_ns > STATUS_NS:
+            events.append(self.decode_run(status, self._stamp(t_ns)))
+        if not found:
+            return
+        # Ages before the status; what claims to be newer than it came with it.
+        ages = np.array([(now_ms - e.ms) % (1 << e.ms_bits) for e in found], np.int64)
+        ages[ages > 60_000] = 0
+        device_ms = np.append(np.maximum.accumulate(now_ms - ages), now_ms)
+        stamps = self._pd_clock.stamps(device_ms * MS, t_ns)
+        for event, stamp in zip(found, stamps.tolist(), strict=False):
+            if event.wire:
+                events.append(PdMessage(stamp, event.sop, event.wire))
+            elif event.code & 0x0F in (1, 2):
+                attached = float(event.code & 0x0F == 1)
+                events.append(Telemetry(stamp, {"attached": attached}))
+
+    def decode_run(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
+        """Decode payloads: ADC (n, 44 or 40), stream samples (n, 20) or PD status (n, 12).
+
+        The temperature is that of the meter's own board; its raw value 8000 means none. Lines of
+        stream samples are MISSING: their scale depends on the rate, which one frame does not tell.
+        """
+        check_run(frames, t_ns)
+        width = frames.shape[1]
+        if width in ADC_SIZES:
+            return _adc_block(frames, t_ns)
+        if width == QUEUE_SIZE:
+            return _queue_block(frames, t_ns, None)
+        if width == PD_STATUS:
+            return _status_block(frames, t_ns)
+        raise LocalProtocolError(f"no packet of a POWER-Z is {width} bytes long")
+
+
+def _flags(n: int) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
+    return np.full(n, Quality.UNCHECKED, np.uint16)
+
+
+def _adc_block(frames: Frames, t_ns: Int64s) -> SampleBlock:
+    raw = signed(frames, 24, 2, little=True)
+    none = raw == NO_TEMPERATURE
+    # 1/128 degC, rounded half up to the milli-degree; negative ones too.
+    columns = {
+        "vbus_uv": counts(signed(frames, 0, 4, little=True)),
+        "ibus_ua": counts(signed(frames, 4, 4, little=True)),
+        "temp_mc.meter": counts((raw * 1000 + 64) // 128, ~none),
+    }
+    for name, at in (("cc1_uv", 26), ("cc2_uv", 28), ("dp_uv", 30), ("dm_uv", 32)):
+        columns[name] = counts(unsigned(frames, at, 2, little=True) * 100)
+    flags = _flags(len(frames))
+    flags[none] |= np.uint16(Quality.FAULT_CODE)
+    return SampleBlock(t_ns, columns, flags)
+
+
+def _queue_block(frames: Frames, t_ns: Int64s, step_ms: int | None) -> SampleBlock:
+    known = np.full(len(frames), step_ms is not None)
+    scale = 100 if step_ms == 500 else 1000
+    columns = {
+        "vbus_uv": counts(signed(frames, 4, 4, little=True)),
+        "ibus_ua": counts(signed(frames, 8, 4, little=True)),
+        "temp_mc.meter": counts(np.zeros(len(frames), np.int64), ~known & known),
+    }
+    for name, at in (("cc1_uv", 12), ("cc2_uv", 14), ("dp_uv", 16), ("dm_uv", 18)):
+        columns[name] = counts(unsigned(frames, at, 2, little=True) * scale, known)
+    return SampleBlock(t_ns, columns, _flags(len(frames)))
+
+
+def _status_block(frames: Frames, t_ns: Int64s) -> SampleBlock:
+    columns = {
+        "vbus_uv": counts(unsigned(frames, 4, 2, little=True) * 1000),
+        "ibus_ua": counts(signed(frames, 6, 2, little=True) * 1000),
+        "cc1_uv": counts(unsigned(frames, 8, 2, little=True) * 1000),
+        "cc2_uv": counts(unsigned(frames, 10, 2, little=True) * 1000),
+    }
+    return SampleBlock(t_ns, columns, _flags(len(frames)))
