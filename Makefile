@@ -8,7 +8,7 @@ LOCK := requirements/lock.txt
 STAMP := $(VENV)/.denchi-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup lock locale lint format test test-all test-all-rest bench evaluate promises soak fuzz outage pictures clean
+.PHONY: help run setup lock locale lint format test test-all test-all-rest bench evaluate promises soak fuzz outage replug pictures clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ test-all: test test-all-rest ## everything: lab, servers, faults, browser
 test-all-rest: $(STAMP)
 	$(BIN)/pytest -n 2 -m "(slow or browser) and not lab and not servers and not faults"
 	$(BIN)/pytest -m "lab or servers or faults"
+
+replug: $(STAMP) ## unplug and replug emulated devices 1,000 times; threads, handles, memory
+	DENCHI_REPLUGS=1000 $(BIN)/pytest -q -s -n0 tests/drivers/test_replug.py
 
 bench: $(STAMP) ## ratios against plain yardsticks, one table
 	$(BIN)/python tests/benchmarks/run.py

@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 BACKOFF_FIRST_S: Final = 0.2
 BACKOFF_MOST_S: Final = 5.0
+"""Between attempts at a device that is there and refuses, or opens and never speaks."""
+ABSENT_MOST_S: Final = 1.0
+"""Between looks for one that is not there: however long it was away, it streams within 2 s (DESIGN.md §7)."""
 READ_MOST_S: Final = 0.5
 """No read waits longer, so that a stop is never waited for longer."""
 RESET_S: Final = 10.0
@@ -133,12 +136,14 @@ class MeterLink:
     def _run(self) -> None:
         backoff = BACKOFF_FIRST_S
         while not self._stop.is_set():
+            most = BACKOFF_MOST_S
             try:
                 self._say(LinkState("opening"))
                 transport = self._opener()
             except DeviceRefused as error:
                 self._say(LinkState("refused", error.message, error.cure))
             except DenchiError as error:
+                most = ABSENT_MOST_S
                 word = "gone" if self._opened else "searching"
                 self._say(LinkState(word, error.message, error.cure))
             except Exception as error:
@@ -151,8 +156,8 @@ class MeterLink:
                 self._opened += 1
                 heard = self._converse(transport)
                 backoff = BACKOFF_FIRST_S if heard else backoff
-            self._stop.wait(backoff * (0.8 + 0.4 * self._random.random()))
-            backoff = min(backoff * 2, BACKOFF_MOST_S)
+            self._stop.wait(min(backoff, most) * (0.8 + 0.4 * self._random.random()))
+            backoff = min(backoff * 2, most)
 
     def _converse(self, transport: Transport) -> bool:
         """Talk until the device leaves or we are stopped; True when anything was heard."""
