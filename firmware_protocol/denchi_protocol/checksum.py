@@ -1,7 +1,8 @@
 """Checksums of the meters, by parameter set, each with its published check value.
 
 Algorithms come from ``crccheck``; a table for the 256 byte values is built once from it, so that
-one frame costs a loop over a table and a run of frames (n, length) costs ``length`` numpy steps.
+one frame costs a loop over a table; a run of frames (n, length) costs three numpy steps over tables
+that are made once for each length.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from crccheck import crc as _crc
 from numpy.typing import NDArray
 
 Bytes2D = NDArray[np.uint8]
+
+_SLICE = 512
+_LENGTHS = 32
+"""Row lengths whose tables are kept (1 KiB a byte of length)."""
 
 
 class Crc:
@@ -27,6 +32,7 @@ class Crc:
         self._table = [int(engine.calc(bytes([b]))) & self._mask for b in range(256)]
         self._np_table = np.array(self._table, dtype=np.uint32)
         self._start = int(f"{init:0{width}b}"[::-1], 2) if reflected else init
+        self._lengths: dict[int, tuple[NDArray[np.uint32], np.uint32]] = {}
 
     def of(self, data: bytes | bytearray | memoryview) -> int:
         """Checksum of ``data``."""
@@ -42,17 +48,38 @@ class Crc:
 
     def of_rows(self, rows: Bytes2D) -> NDArray[np.uint32]:
         """Checksums of each row of ``rows`` (n, length) uint8; result (n,) uint32."""
-        value = np.full(len(rows), self._start, np.uint32)
-        table = self._np_table
-        columns = np.ascontiguousarray(rows.T)
-        if self.reflected:
-            for column in columns:
-                value = table[(value ^ column) & 0xFF] ^ (value >> np.uint32(8))
-        else:
-            shift, mask = np.uint32(self.width - 8), np.uint32(self._mask)
-            for column in columns:
-                value = table[((value >> shift) ^ column) & 0xFF] ^ ((value << np.uint32(8)) & mask)
-        return value ^ np.uint32(self.xor_out)
+        length = rows.shape[1]
+        tables, constant = self._of_length(length)
+        first = np.arange(length, dtype=np.intp) * 256
+        out = np.empty(len(rows), np.uint32)
+        # In slices that stay in the processor's cache: twice as fast as all rows at once.
+        for at in range(0, len(rows), _SLICE):
+            parts = tables.take(rows[at : at + _SLICE] + first, mode="clip")
+            out[at : at + _SLICE] = np.bitwise_xor.reduce(parts, axis=1)
+        return out ^ constant
+
+    def _of_length(self, length: int) -> tuple[NDArray[np.uint32], np.uint32]:
+        """What each byte value at each place of a row adds (XOR), and what the length alone gives.
+
+        A CRC is linear: the checksum of a row is the XOR of the checksums of its bytes, each alone
+        in a row of zeros, and of the checksum of the row of zeros.
+        """
+        known = self._lengths.get(length)
+        if known is not None:
+            return known
+        table, tables = self._np_table, np.zeros((max(length, 1), 256), np.uint32)
+        alone = table
+        for place in range(length - 1, -1, -1):
+            tables[place] = alone
+            if self.reflected:
+                alone = table[alone & np.uint32(0xFF)] ^ (alone >> np.uint32(8))
+            else:
+                high = alone >> np.uint32(self.width - 8)
+                alone = table[high] ^ ((alone << np.uint32(8)) & np.uint32(self._mask))
+        made = tables.ravel(), np.uint32(self.of(bytes(length)))
+        if len(self._lengths) < _LENGTHS:
+            self._lengths[length] = made
+        return made
 
 
 CRC8_FNIRSI = Crc(8, 0x39, 0x42, reflected=False, xor_out=0)
