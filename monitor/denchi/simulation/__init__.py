@@ -6,7 +6,7 @@ and where it ends stands in README.md beside this file. Nothing of it was measur
 
 from __future__ import annotations
 
-from denchi.simulation.scenarios import SCENARIOS, parameters
+from denchi.simulation.named import SCENARIOS, parameters
 from denchi.simulation.scene import BankScene
 from denchi_protocol.codec import SceneSource
 

@@ -21,10 +21,10 @@ from denchi.simulation.params import Influence, Segment, SessionParams
 
 STEP_S: Final = 0.25
 _CELL_J_GK: Final = 0.95
-_SLEW_V: Final = 12.0
-"""Most that the regulated voltage moves in a step."""
-_DECAY: Final = 0.25
-"""What is left of VBUS after a step without a source (a discharged output capacitor)."""
+_SLEW_V_S: Final = 48.0
+"""How fast the regulated voltage moves to a new contract."""
+_DECAY_TAU_S: Final = 0.18
+"""VBUS without a source: the output capacitor and what is left of the load."""
 
 
 @dataclass(slots=True)
@@ -50,8 +50,11 @@ class Instant:
 class Bank:
     """One session's physics. ``advance`` steps once; ``now`` and ``before`` are the last two instants."""
 
-    def __init__(self, params: SessionParams, seed: int) -> None:
+    def __init__(self, params: SessionParams, seed: int, step_s: float = STEP_S) -> None:
         self.params = params
+        self._step_s = step_s
+        self._slew_v = _SLEW_V_S * step_s
+        self._decay = math.exp(-step_s / _DECAY_TAU_S)
         self._rng = random.Random(seed ^ 0x5EED)  # noqa: S311 (a simulation, no secret)
         bank, room = params.bank, params.surroundings
         self._others = max(1, bank.cells - 1)
@@ -88,7 +91,7 @@ class Bank:
     # -- what is asked of it -----------------------------------------------------------------
 
     def advance(self) -> Instant:
-        """Step once by ``STEP_S`` and return the new instant."""
+        """Step once by one step and return the new instant."""
         segment = self._follow_load()
         air_c, loss_w_k, body_w_k, body_w, sun_w, inside_w, contact = self._room()
         short_s = self._short_s()
@@ -101,9 +104,9 @@ class Bank:
             air_c, loss_w_k, body_w_k, body_w, lost_w * self._converter_heat() + sun_w, short_s
         )
         self._thermometers(air_c, contact, lost_w)
-        self.t_s += STEP_S
-        self._wh += self._vbus_v * self._ibus_a * STEP_S / 3600.0
-        self._ah += self._ibus_a * STEP_S / 3600.0
+        self.t_s += self._step_s
+        self._wh += self._vbus_v * self._ibus_a * self._step_s / 3600.0
+        self._ah += self._ibus_a * self._step_s / 3600.0
         self._note(air_c)
         return self.now
 
@@ -227,10 +230,10 @@ class Bank:
         bank = self.params.bank
         self._recover(segment)
         wanted = segment.volts * (1.0 + bank.set_error)
-        self._set_v += min(max(wanted - self._set_v, -_SLEW_V), _SLEW_V)
+        self._set_v += min(max(wanted - self._set_v, -self._slew_v), self._slew_v)
         self._resets()
         if self._off:
-            self._vbus_v = self._vbus_v * _DECAY if self._vbus_v > 0.01 else 0.0
+            self._vbus_v = self._vbus_v * self._decay if self._vbus_v > 0.01 else 0.0
             self._ibus_a = self._source = 0.0
             return
         extra_ohm, missing = self._sag()
@@ -248,7 +251,7 @@ class Bank:
         self._vbus_v = max(0.0, set_v - path_ohm * amps)
         self._ibus_a = amps
         self._source = (self._vbus_v + self.params.cable_ohm * amps) * amps
-        self._low_s = self._low_s + STEP_S if amps < bank.auto_off_a else 0.0
+        self._low_s = self._low_s + self._step_s if amps < bank.auto_off_a else 0.0
         if self._low_s >= bank.auto_off_s:
             self._off, self._off_until_s = "idle", math.inf
 
@@ -320,9 +323,12 @@ class Bank:
         self._a_f, self._a_o = (e_f - node_v) / r_f, (e_o - node_v) / r_o
         self._r_f, self._r_o = r_f, r_o
         each_ah = bank.capacity_ah / (self._others + 1)
-        self._soc_f -= self._a_f * STEP_S / 3600.0 / each_ah
-        self._soc_o -= self._a_o * STEP_S / 3600.0 / (each_ah * self._others)
-        k = STEP_S / bank.slow_tau_s
+        taken_f, taken_o = _taken(self._soc_f, self._a_f), _taken(self._soc_o, self._a_o)
+        self._soc_f -= self._a_f * taken_f * self._step_s / 3600.0 / each_ah
+        self._soc_o -= self._a_o * taken_o * self._step_s / 3600.0 / (each_ah * self._others)
+        self._over_f = -self._a_f * (1.0 - taken_f) * node_v
+        self._over_o = -self._a_o * (1.0 - taken_o) * node_v
+        k = self._step_s / bank.slow_tau_s
         self._slow_f += k * (self._a_f * bank.slow_ohm - self._slow_f)
         self._slow_o += k * (self._a_o * bank.slow_ohm / self._others - self._slow_o)
 
@@ -346,11 +352,12 @@ class Bank:
         entropic_v = bank.entropic_v if self._soc_o < 0.4 else -bank.entropic_v * 0.5
         heat_f = self._a_f * (self._a_f * self._r_f + self._slow_f + entropic_v)
         heat_o = self._a_o * (self._a_o * self._r_o + self._slow_o + entropic_v)
-        heat_f += short_s * self._node_v * self._node_v + self._decomposing()
-        self._cell_c += STEP_S * (heat_f - to_case_f - between) / self._cell_j_k
-        self._core_c += STEP_S * (heat_o - to_case_o + between) / self._others_j_k
+        heat_f += short_s * self._node_v * self._node_v + self._over_f + self._decomposing()
+        heat_o += self._over_o
+        self._cell_c += self._step_s * (heat_f - to_case_f - between) / self._cell_j_k
+        self._core_c += self._step_s * (heat_o - to_case_o + between) / self._others_j_k
         from_room = loss_w_k * (air_c - self._case_c) + body_w - body_w_k * self._case_c
-        self._case_c += STEP_S * (case_w + to_case_f + to_case_o + from_room) / bank.case_j_k
+        self._case_c += self._step_s * (case_w + to_case_f + to_case_o + from_room) / bank.case_j_k
 
     def _decomposing(self) -> float:
         """Heat of decomposition in W of the faulty cell; nothing to speak of below 80 degC."""
@@ -361,11 +368,11 @@ class Bank:
             self.run_away_s = self.t_s
         watts = 0.0
         for i, reaction in enumerate((cell.SEI, cell.RUNAWAY)):
-            used = self._left[i] * min(1.0, cell.reaction_rate(reaction, temp_c) * STEP_S)
+            used = self._left[i] * min(1.0, cell.reaction_rate(reaction, temp_c) * self._step_s)
             # Nobody needs the flame: what a second brings is bounded, so that the steps stay stable.
             used = min(used, 0.02)
             self._left[i] -= used
-            watts += used * reaction[2] * self._cell_g / STEP_S
+            watts += used * reaction[2] * self._cell_g / self._step_s
         return watts
 
     def _thermometers(self, air_c: float, contact: float, lost_w: float) -> None:
@@ -373,9 +380,16 @@ class Bank:
         place_c = self._case_c + probe.fault_cell_share * (self._cell_c - self._case_c)
         place_c += probe.converter_k_w * lost_w * self._converter_heat()
         aim_c = contact * place_c + (1.0 - contact) * air_c
-        self._probe_c += STEP_S / max(probe.lag_s, 2 * STEP_S) * (aim_c - self._probe_c)
+        self._probe_c += self._step_s / max(probe.lag_s, 2 * self._step_s) * (aim_c - self._probe_c)
         warm_c = air_c + probe.meter_offset_k + probe.meter_k_a2 * self._ibus_a * self._ibus_a
-        self._meter_c += STEP_S / probe.meter_tau_s * (warm_c - self._meter_c)
+        self._meter_c += self._step_s / probe.meter_tau_s * (warm_c - self._meter_c)
+
+
+def _taken(soc: float, amps: float) -> float:
+    """Share of a charging current that is stored: above full it goes into side reactions, as heat."""
+    if amps >= 0.0 or soc <= 1.02:
+        return 1.0
+    return max(0.0, 1.0 - (soc - 1.02) / 0.15)
 
 
 def _share(it: Influence, t_s: float) -> float:

@@ -105,7 +105,7 @@ def _charge_no_taper(rng: random.Random) -> SessionParams:
 
 
 def _sun(rng: random.Random) -> SessionParams:
-    sun = Influence("sun", 120.0, HOURS * 3600.0, rng.uniform(2.0, 4.0), tau_s=120.0)
+    sun = Influence("sun", 120.0, HOURS * 3600.0, rng.uniform(1.5, 2.5), tau_s=120.0)
     desk = _desk(rng)
     return replace(desk, surroundings=replace(desk.surroundings, influences=(sun,)))
 
