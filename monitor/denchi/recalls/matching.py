@@ -8,9 +8,9 @@ is typed beside a code can take its match away.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from denchi.recalls.lists import RecallLists
 from denchi.recalls.normalise import TOKEN, compact, gtin, normalised
@@ -220,35 +220,60 @@ def _names(texts: Sequence[str], lists: RecallLists, found: Found) -> None:
             found.brands.add(brand)
             found.by_brand.update(rows)
             brand_words.update(parts)
-    hits: list[tuple[frozenset[str], str, str, int]] = []
+    brands = frozenset(brand_words)
+    hits: list[_Hit] = []
     for row in range(len(lists)):
         raw = lists.raw(row)
         named = [(n, m) for m, many in (raw.get("names") or {}).items() for n in many]
         named += [(raw.get("product_name") or "", ""), (raw.get("title") or "", "")]
         for name, model in named:
             parts = words(normalised(name))
-            common, own = _distinct(parts, frozenset(brand_words))
+            common, own = _distinct(parts, brands)
             whole = any(_phrase(parts, s) for s in spoken) and (common >= 2 or own >= 1)
+            whole = whole or (bool(model) and _short(name, raw, spoken))
             near = (
                 bool(model)
                 and own >= 1
                 and row in found.by_brand
-                and _score(parts, said, frozenset(brand_words)) >= _NAME_SCORE
+                and _score(parts, said, brands) >= _NAME_SCORE
             )
             if whole or near:
-                hits.append((frozenset(parts), name, model, row))
-    _keep_longest(hits, lists, found)
+                hits.append(_Hit(frozenset(parts), name, model, row))
+    _keep_longest(hits, said, lists, found)
+
+
+class _Hit(NamedTuple):
+    parts: frozenset[str]
+    name: str
+    model: str
+    row: int
+
+
+def _short(name: str, raw: Mapping[str, Any], spoken: Sequence[Sequence[str]]) -> bool:
+    """A name without its bracket or its brand ("334 MagGo Battery"), where enough of it is its own."""
+    own = {w for alias in raw.get("brand_aliases") or () for w in words(normalised(alias))}
+    for part in (name, name.split("(")[0]):
+        parts = [w for w in words(normalised(part)) if w not in own]
+        telling = [w for w in parts if w not in _GENERIC]
+        lettered = any(w[0].isalpha() for w in telling)  # "20000 22.5W" is no name
+        if len(telling) >= 2 and lettered and any(_phrase(parts, s) for s in spoken):
+            return True
+    return False
 
 
 def _keep_longest(
-    hits: list[tuple[frozenset[str], str, str, int]], lists: RecallLists, found: Found
+    hits: Sequence[_Hit], said: frozenset[str], lists: RecallLists, found: Found
 ) -> None:
-    """ "334 MagGo Battery (PowerCore 10000)" holds "PowerCore 10000": the longer name is the one meant."""
-    for parts, name, model, row in sorted(hits, key=lambda h: -len(h[0])):
-        if any(parts < other for other, _, m, _ in hits if m and m != model):
+    """ "334 MagGo Battery (PowerCore 10000)" holds "PowerCore 10000": the longer name is the one meant.
+
+    Only a longer name of which every word was said can take a shorter one's place.
+    """
+    full = [h for h in hits if h.model and h.parts <= said]
+    for hit in sorted(hits, key=lambda h: -len(h.parts)):
+        if any(hit.parts < other.parts and other.model != hit.model for other in full):
             continue
-        found.by_name.setdefault(row, name)
-        if model:
-            found.name_models.setdefault(model, name)
-            for other in lists.models_of.get(model, ()):
-                found.by_name.setdefault(other, name)
+        found.by_name.setdefault(hit.row, hit.name)
+        if hit.model:
+            found.name_models.setdefault(hit.model, hit.name)
+            for row in lists.models_of.get(hit.model, ()):
+                found.by_name.setdefault(row, hit.name)

@@ -262,8 +262,9 @@ def _names(found: Found) -> list[Text]:
 
 def _white(asked: Asked, found: Found, lists: RecallLists) -> list[Text]:
     """The article's "white models are not affected", wherever somebody may rely on it."""
-    said = asked.unit.colour or " ".join((asked.unit.label_text,))
-    if "white" not in colours_in(said) or not any(m in lists.claims_by_code for m in found.models):
+    said = asked.unit.colour or asked.unit.label_text
+    named = {str(c[k]) for c in lists.claims for k in ("article_model", "actual_model")}
+    if "white" not in colours_in(said) or named.isdisjoint(found.models):
         return []
     return [
         t(
