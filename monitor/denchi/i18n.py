@@ -62,7 +62,8 @@ class Text:
     """A sentence with its figures kept apart: ``msgid`` is an English ``str.format`` template."""
 
     msgid: str
-    params: Mapping[str, str | float | int] = field(default_factory=dict)
+    params: Mapping[str, str | float | int | Text | tuple[Text, ...]] = field(default_factory=dict)
+    """Figures and words; a ``Text`` (or several, a list) is rendered in the sentence's own language."""
     domain: str = "health"
 
     def render(self, code: str | None = None) -> str:
@@ -75,10 +76,20 @@ class Text:
         """
         if self.domain == "profile":
             return str(self.params["ja" if (code or language()) == "ja" else "en"])
+        code = code or language()
+        params = {name: _said(value, code) for name, value in self.params.items()}
         try:
-            return translate(self.msgid, self.domain, code).format_map(dict(self.params))
+            return translate(self.msgid, self.domain, code).format_map(params)
         except (KeyError, ValueError, IndexError):
-            return self.msgid.format_map(dict(self.params))
+            return self.msgid.format_map(params)
 
     def __str__(self) -> str:
         return self.render("en")
+
+
+def _said(value: str | float | int | Text | tuple[Text, ...], code: str) -> str | float | int:
+    if isinstance(value, Text):
+        return value.render(code)
+    if isinstance(value, tuple):
+        return ("、" if code == "ja" else ", ").join(part.render(code) for part in value)
+    return value

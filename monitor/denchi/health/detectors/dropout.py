@@ -1,0 +1,141 @@
+"""Drop-outs and resets under load: the output vanished while it was loaded, and came back by itself.
+
+Not a reset: auto-off at low current (banks stop below 30-100 mA after 10-90 s), a unit unplugged at no load,
+a gap in the data, a renegotiation. An end of charge often ends in hiccups: after 45 % of the
+rated energy they only tell.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from denchi.health.base import NS, OWN, Context, Detector, Second, measured, text
+from denchi.model import Finding, Severity
+
+BACK_S: Final = 30.0
+WINDOW_S: Final = 1200.0
+HICCUP_FRAC: Final = 0.45
+LEAST_DARK: Final = 2
+RENEGOTIATION_S: Final = 5.0
+
+
+class Dropout(Detector):
+    """``dropout`` (info for one, caution for two in 20 min)."""
+
+    code = "dropout"
+    family = "dropout"
+
+    def __init__(self) -> None:
+        self._load_a = 0.0
+        self._load_v = 0.0
+        self._loaded_ns = 0
+        self._dark_since_ns: int | None = None
+        self._dark_samples = 0
+        self._dark_s = 0.0
+        self._before = (0.0, 0.0)
+        self._events: deque[int] = deque()
+        self._raised_ns: int | None = None
+        self._severity: Severity | None = None
+
+    def second(self, s: Second, ctx: Context) -> Iterable[Finding]:
+        """Follow light and dark."""
+        if s.pack or ctx.input_side:
+            return ()
+        if not s.fresh:
+            if s.v != s.v:
+                # Not known: a gap is no drop-out, and what was before it says nothing about after it.
+                self._dark_since_ns = None
+                self._load_a = 0.0
+            return ()
+        found: list[Finding] = []
+        limit = ctx.limits.dropout_v
+        if s.v_low < limit:
+            if self._dark_since_ns is None:
+                self._dark_since_ns = s.t_ns - NS
+                self._dark_samples, self._dark_s = 0, 0.0
+                self._before = (self._load_v, self._load_a)
+            self._dark_samples += s.dark
+            self._dark_s += s.dark / max(s.n, 1)
+        elif self._dark_since_ns is not None:
+            found += self._back(s, ctx)
+            self._dark_since_ns = None
+        if s.v_low >= limit and s.i == s.i:
+            self._load_v, self._load_a, self._loaded_ns = s.v, s.i, s.t_ns
+        return found
+
+    def _back(self, s: Second, ctx: Context) -> list[Finding]:
+        since = self._dark_since_ns
+        assert since is not None
+        volts, amps = self._before
+        away_s = (s.t_ns - NS - since) / NS
+        enough = self._dark_samples >= LEAST_DARK or self._dark_s > 1.2
+        if amps <= ctx.limits.dropout_load_a or away_s > BACK_S or not enough:
+            return []
+        contract = ctx.contract
+        if (
+            contract is not None
+            and contract.source == "pd"
+            and abs(contract.since_ns - since) < RENEGOTIATION_S * NS
+        ):
+            return []
+        self._events.append(since)
+        while self._events and s.t_ns - self._events[0] > WINDOW_S * NS:
+            self._events.popleft()
+        if self._raised_ns is not None and s.t_ns - self._raised_ns > WINDOW_S * NS:
+            self._severity = None
+        severity = self._judge(ctx)
+        if self._severity is not None and severity <= self._severity:
+            return []
+        self._severity, self._raised_ns = severity, s.t_ns
+        return [self._finding(s, severity, since, away_s, volts, amps, ctx)]
+
+    def _judge(self, ctx: Context) -> Severity:
+        if len(self._events) < 2:
+            return Severity.INFO
+        rated = ctx.meta.energy_rated_wh
+        if rated and ctx.wh_out > HICCUP_FRAC * rated:
+            return Severity.INFO
+        return Severity.CAUTION
+
+    def _finding(
+        self,
+        s: Second,
+        severity: Severity,
+        since: int,
+        away_s: float,
+        volts: float,
+        amps: float,
+        ctx: Context,
+    ) -> Finding:
+        count = len(self._events)
+        msgid = (
+            "The output vanished for {away:.1f} s at {amps:.2f} A and came back."
+            if count == 1
+            else "The output vanished {count} times under load within 20 min (last for {away:.1f} s at {amps:.2f} A)."
+        )
+        return Finding(
+            code=self.code,
+            family="dropout",
+            severity=severity,
+            onset_ns=self._events[0],
+            t_ns=s.t_ns,
+            message=text(msgid, count=count, away=max(away_s, self._dark_s), amps=amps),
+            advice=text(
+                "Plug again and try another cable and load. If it happens again, the unit's protection or a contact inside gives way."
+            ),
+            measured=measured(
+                count=(float(count), ""),
+                duration=(max(away_s, self._dark_s), "s"),
+                current=(amps, "A"),
+                voltage_before=(volts, "V"),
+            ),
+            limit=f"2 in 20 min above {ctx.limits.dropout_load_a:.2f} A",
+            source=OWN,
+            place="vbus",
+        )
+
+    def open_codes(self) -> Iterable[tuple[str, Severity]]:
+        """An episode lasts 20 min from its last finding."""
+        return [(self.code, self._severity)] if self._severity else []

@@ -1,0 +1,349 @@
+"""Heat that load and surroundings do not explain: the main signal.
+
+Two copies of the thermal filter run on measured power: a slow one for leaks of a fraction of a watt, a fast
+one beside the slope of the residual for hard shorts. What one thermometer cannot tell apart (sun, cover, a hand, a warm
+laptop below, charging through) is asked as ``info`` with the figure, and the answer is used.
+
+Starting limits of science.md §2 rows 1, 2 and 4; chosen on denchi's own evaluation, docs/health.md.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from denchi.health.base import OWN, Context, Detector, Episode, Hold, Second, measured, text
+from denchi.health.detectors.over_temperature import ADVICE_CAUTION, ADVICE_DANGER
+from denchi.health.thermal_model import AIR, M0, STEP_S, TC, TS, Body, Noise, ThermalFilter
+from denchi.model import Finding, Severity
+
+SLOW: Final = Noise(q_w=0.006)
+FAST: Final = Noise(q_w=0.03)
+CASE_SIGMA_K: Final = 0.4
+AIR_SIGMA_K: Final = 0.5
+METER_SIGMA_K: Final = 5.0
+METER_SELF_K_A2: Final = 0.8
+OFF_K: Final = -2.5
+"""An innovation below this: the probe fell off, or something cools the unit; the filter waits."""
+OFF_MOST_S: Final = 600.0
+JUMP_K: Final = 4.0
+"""No unit warms its case by this within 5 s: the probe was moved or touched."""
+CALM_S: Final = 180.0
+WARM_UP_S: Final = 120.0
+SIGMAS: Final = 2.5
+IDLE_S: Final = 1500.0
+QUESTIONS: Final = ("in_sun", "covered", "warm_below", "charging_through")
+
+
+class UnexplainedHeat(Detector):
+    """``heat_unexplained`` (info, caution, danger) and ``heating_fast`` (caution, danger)."""
+
+    code = "heat_unexplained"
+    family = "thermal"
+
+    def __init__(self) -> None:
+        self._slow: ThermalFilter | None = None
+        self._fast: ThermalFilter | None = None
+        self._since_s = 0.0
+        self._sum_p = self._sum_i = self._sum_case = 0.0
+        self._n_p = self._n_case = self._seconds = 0
+        self._last_heat = 0.0
+        self._off_s = 0.0
+        self._calm_s = 0.0
+        self._trail: deque[tuple[float, float]] = deque(maxlen=25)
+        """(case, expected rise) of each step of the last two minutes."""
+        self._info, self._caution, self._danger = Hold(120.0), Hold(120.0), Hold(60.0)
+        self._idle, self._joined = Hold(120.0), Hold(120.0)
+        self._fast_caution, self._fast_danger = Hold(60.0), Hold(15.0)
+        self._episode, self._slope_episode = Episode(300.0), Episode(180.0)
+        self._asked = False
+
+    def second(self, s: Second, ctx: Context) -> Iterable[Finding]:
+        """Gather five seconds, then step the filters."""
+        case = s.case if s.case == s.case else s.cell_temp
+        self._seconds += 1
+        if s.p == s.p:
+            self._sum_p += s.p
+            self._sum_i += s.i
+            self._n_p += 1
+        if case == case:
+            self._sum_case += case
+            self._n_case += 1
+        if self._seconds < STEP_S:
+            return ()
+        found = self._step(s, ctx)
+        self._sum_p = self._sum_i = self._sum_case = 0.0
+        self._n_p = self._n_case = self._seconds = 0
+        return found
+
+    # -- the filter ------------------------------------------------------------------------------
+
+    def _step(self, s: Second, ctx: Context) -> Iterable[Finding]:
+        case = self._sum_case / self._n_case if self._n_case else None
+        if self._slow is None or self._fast is None:
+            if case is None:
+                return ()
+            self._begin(case, s, ctx)
+            return ()
+        slow, fast = self._slow, self._fast
+        if self._n_p:
+            power, amps = self._sum_p / self._n_p, self._sum_i / self._n_p
+            self._last_heat = slow.body.heat_w(power, amps)
+        expected = slow.drift_k_s(self._last_heat) * STEP_S
+        for one in (slow, fast):
+            one.step(self._last_heat)
+        self._since_s += STEP_S
+        self._calm_s = max(0.0, self._calm_s - STEP_S)
+        if case is None:
+            ctx.excess_k = float("nan")
+            self._trail.clear()
+            return ()
+        if not self._plausible(case):
+            self._trail.clear()
+            return ()
+        for one in (slow, fast):
+            one.see(TS, case, CASE_SIGMA_K)
+            if s.ambient == s.ambient:
+                one.see(AIR, s.ambient, AIR_SIGMA_K)
+            elif s.meter == s.meter and s.i == s.i:
+                one.see(AIR, s.meter - METER_SELF_K_A2 * s.i * s.i, METER_SIGMA_K, M0)
+        ctx.excess_k = slow.excess_k
+        self._trail.append((case, expected))
+        if self._since_s < WARM_UP_S:
+            return ()
+        return [*self._excess(case, s, ctx), *self._slope(case, s, ctx)]
+
+    def _begin(self, case: float, s: Second, ctx: Context) -> None:
+        body = Body.of(ctx.rated_ah, ctx.cell_side or s.pack)
+        air, sigma = case - 0.5, 3.0
+        if s.ambient == s.ambient:
+            air, sigma = s.ambient, 0.7
+        elif ctx.meta.ambient_c is not None:
+            air, sigma = ctx.meta.ambient_c, 1.5
+        elif s.p == s.p and abs(s.p) > 0.15:
+            # Already working: how warm it has become is not known.
+            air, sigma = case - 2.0, 4.0
+        alpha = 0.35 if ctx.rated_ah else 0.5
+        self._slow = ThermalFilter(body, SLOW, case, air, sigma, alpha)
+        self._fast = ThermalFilter(body, FAST, case, air, sigma, alpha)
+
+    def _plausible(self, case: float) -> bool:
+        """Whether the probe seems to sit where it sat; else the filter waits, and in the end begins anew."""
+        assert self._slow is not None and self._fast is not None
+        innovation = case - float(self._slow.x[TS])
+        if innovation < OFF_K:
+            self._off_s += STEP_S
+            self._calm_s = CALM_S
+            if self._off_s < OFF_MOST_S:
+                return False
+            self._forget(case)
+        elif innovation > JUMP_K and (not self._trail or case - self._trail[-1][0] > JUMP_K):
+            self._calm_s = CALM_S
+            self._forget(case)
+        self._off_s = 0.0
+        return True
+
+    def _forget(self, case: float) -> None:
+        for one in (self._slow, self._fast):
+            assert one is not None
+            shift = case - float(one.x[TS])
+            one.x[TS] += shift
+            one.x[TC] += shift
+            one.loosen(TS, 1.0)
+            one.loosen(TC, 2.0)
+            one.loosen(AIR, 4.0)
+
+    # -- decisions -------------------------------------------------------------------------------
+
+    def _excess(self, case: float, s: Second, ctx: Context) -> list[Finding]:
+        slow, limits = self._slow, ctx.limits
+        assert slow is not None
+        excess, sigma = slow.excess_k, slow.excess_sigma_k
+        sure = excess > SIGMAS * sigma
+        idle = ctx.idle_s > IDLE_S
+        other = any(code in ctx.active for code in ("charge_no_taper", "early_cutoff"))
+        t = s.t_ns
+        steps = int(STEP_S)
+        severity: Severity | None = None
+        for _ in range(steps):
+            info = self._info.step(excess > limits.excess_info_k and sure, t)
+            caution = self._caution.step(excess > limits.excess_caution_k and sure, t)
+            at_rest = self._idle.step(idle and excess > limits.idle_excess_caution_k and sure, t)
+            danger = self._danger.step(excess > limits.excess_danger_k and excess > 3 * sigma, t)
+            joined = self._joined.step(
+                sure and excess > limits.excess_caution_k + 2.0 and (idle or other), t
+            )
+        if danger or joined:
+            severity = Severity.DANGER
+        elif caution or at_rest:
+            severity = Severity.CAUTION
+        elif info:
+            severity = Severity.INFO
+        found: list[Finding] = []
+        explained = self._explained(ctx)
+        if explained and severity is not None and severity < Severity.DANGER:
+            severity = None
+        if severity is not None and self._episode.raises(severity):
+            hold = self._caution if severity > Severity.INFO else self._info
+            found.append(self._finding(severity, case, excess, sigma, hold.since_ns or t, s, ctx))
+        for _ in range(steps):
+            if self._episode.ends(excess < 0.5 * limits.excess_info_k, t):
+                found.append(self._ended(case, excess, s))
+        return found
+
+    def _explained(self, ctx: Context) -> bool:
+        return any(ctx.ask(key) for key in QUESTIONS)
+
+    def answer(self, question: str, value: bool, t_ns: int, ctx: Context) -> Iterable[Finding]:
+        """A yes moves what was unexplained into the surroundings: from here on only more of it counts."""
+        if value and question in (*QUESTIONS, "sun_or_cover"):
+            ctx.answers["in_sun"] = True
+            for one in (self._slow, self._fast):
+                if one is not None:
+                    one.x[AIR] += max(one.excess_k, 0.0)
+                    one.x[4] = 0.0
+                    one.loosen(AIR, 2.0)
+        return ()
+
+    def _slope(self, case: float, s: Second, ctx: Context) -> list[Finding]:
+        limits, trail = ctx.limits, self._trail
+        if len(trail) < 7 or self._calm_s:
+            self._fast_caution.step(False, s.t_ns)
+            self._fast_danger.step(False, s.t_ns)
+            return []
+        short = (case - trail[-7][0] - sum(e for _, e in list(trail)[-6:])) * 2.0
+        long = short
+        if len(trail) == 25:
+            long = (case - trail[0][0] - sum(e for _, e in list(trail)[1:])) / 2.0
+        severity: Severity | None = None
+        for _ in range(int(STEP_S)):
+            if self._fast_caution.step(
+                long > limits.rise_caution_k_min and short > 0.5 * limits.rise_caution_k_min, s.t_ns
+            ):
+                severity = Severity.CAUTION
+            fast = long > limits.rise_danger_k_min or short > 1.5 * limits.rise_danger_k_min
+            if self._fast_danger.step(fast and len(trail) == 25, s.t_ns):
+                severity = Severity.DANGER
+        found: list[Finding] = []
+        if severity is not None and self._slope_episode.raises(severity):
+            hold = self._fast_danger if severity is Severity.DANGER else self._fast_caution
+            found.append(self._rising(severity, case, max(long, short), hold.since_ns, s, ctx))
+        for _ in range(int(STEP_S)):
+            self._slope_episode.ends(long < 0.3 * limits.rise_caution_k_min, s.t_ns)
+        return found
+
+    # -- findings --------------------------------------------------------------------------------
+
+    def _place(self, s: Second) -> str:
+        return "case" if s.case == s.case else "cell"
+
+    def _finding(
+        self,
+        severity: Severity,
+        case: float,
+        excess: float,
+        sigma: float,
+        onset_ns: int,
+        s: Second,
+        ctx: Context,
+    ) -> Finding:
+        assert self._slow is not None
+        limit = {
+            Severity.INFO: ctx.limits.excess_info_k,
+            Severity.CAUTION: ctx.limits.excess_caution_k,
+            Severity.DANGER: ctx.limits.excess_danger_k,
+        }[severity]
+        expected, air = case - excess, float(self._slow.x[AIR])
+        power = s.p if s.p == s.p else 0.0
+        asks = severity is Severity.INFO
+        msgid = (
+            "Case {case:.1f} °C, about {excess:.1f} K more than load and surroundings explain "
+            "(air about {air:.0f} °C, {power:.1f} W). Is it in the sun, covered, on something warm, or being charged through?"
+            if asks
+            else "Case {case:.1f} °C: heat that load and surroundings do not explain, about {excess:.1f} K "
+            "(expected {expected:.1f} °C, air about {air:.0f} °C, {power:.1f} W, idle for {idle:.0f} min)."
+        )
+        advice = text(
+            "Answer the question; if none of it is so, take the load off and watch whether it cools."
+        )
+        if not asks:
+            advice = ADVICE_DANGER if severity is Severity.DANGER else ADVICE_CAUTION
+        return Finding(
+            code=self.code,
+            family="thermal",
+            severity=severity,
+            onset_ns=onset_ns,
+            t_ns=s.t_ns,
+            message=text(
+                msgid,
+                case=case,
+                excess=excess,
+                expected=expected,
+                air=air,
+                power=power,
+                idle=ctx.idle_s / 60,
+            ),
+            advice=advice,
+            measured=measured(
+                case=(case, "degC"),
+                expected=(expected, "degC"),
+                excess=(excess, "K"),
+                excess_sigma=(sigma, "K"),
+                air=(air, "degC"),
+                power=(power, "W"),
+                idle=(ctx.idle_s / 60, "min"),
+            ),
+            limit=f"{limit:.1f} K and {SIGMAS} sigma",
+            source=OWN,
+            place=self._place(s),
+            question="sun_or_cover" if asks else "",
+        )
+
+    def _rising(
+        self, severity: Severity, case: float, rate: float, onset_ns: int, s: Second, ctx: Context
+    ) -> Finding:
+        limit = (
+            ctx.limits.rise_danger_k_min
+            if severity is Severity.DANGER
+            else ctx.limits.rise_caution_k_min
+        )
+        return Finding(
+            code="heating_fast",
+            family="thermal",
+            severity=severity,
+            onset_ns=onset_ns,
+            t_ns=s.t_ns,
+            message=text(
+                "The case warms by {rate:.1f} K/min more than the load explains (now {case:.1f} °C).",
+                rate=rate,
+                case=case,
+            ),
+            advice=ADVICE_DANGER if severity is Severity.DANGER else ADVICE_CAUTION,
+            measured=measured(rate=(rate, "K/min"), case=(case, "degC")),
+            limit=f"{limit:.1f} K/min",
+            source=OWN,
+            place=self._place(s),
+        )
+
+    def _ended(self, case: float, excess: float, s: Second) -> Finding:
+        return Finding(
+            code="cooled_down",
+            family="thermal",
+            severity=Severity.INFO,
+            onset_ns=s.t_ns,
+            t_ns=s.t_ns,
+            message=text(
+                "Cooled down: the unexplained heat is gone (case {case:.1f} °C). Its cause is not known by that.",
+                case=case,
+            ),
+            advice=text("Having cooled down clears nothing: find out why it was hot."),
+            measured=measured(case=(case, "degC"), excess=(excess, "K")),
+            place=self._place(s),
+            ends=self.code,
+        )
+
+    def open_codes(self) -> Iterable[tuple[str, Severity]]:
+        """Open episodes."""
+        pairs = ((self.code, self._episode), ("heating_fast", self._slope_episode))
+        return [(code, e.severity) for code, e in pairs if e.severity is not None]
