@@ -59,5 +59,11 @@ test-all-rest: $(STAMP)
 replug: $(STAMP) ## unplug and replug emulated devices 1,000 times; threads, handles, memory
 	DENCHI_REPLUGS=1000 $(BIN)/pytest -q -s -n0 tests/drivers/test_replug.py
 
+HOURS ?= 600
+SEED ?= 0
+SEEDS ?= test
+evaluate: $(STAMP) ## simulated hours through gate and health, scored (HOURS=600 SEEDS=test|tune SEED=0)
+	$(BIN)/python tests/evaluation/run.py --hours $(HOURS) --seeds $(SEEDS) --seed $(SEED) $(EVALUATE)
+
 bench: $(STAMP) ## ratios against plain yardsticks, one table
 	$(BIN)/python tests/benchmarks/run.py

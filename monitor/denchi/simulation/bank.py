@@ -79,7 +79,7 @@ class Bank:
         self._low_s = 0.0
         self._off = ""
         self._off_until_s = math.inf
-        self._charged = False
+        self._charged = self._paused = False
         self._segment_i = -1
         self._segment = params.segments[0]
         self._reset_s = self._first_reset()
@@ -296,9 +296,10 @@ class Bank:
         bank, fault = self.params.bank, self.params.fault
         self._off = ""
         e_f, r_f, e_o, r_o, s, g = self._network(short_s)
-        # JEITA: half the current below 10 degC, none below 0 and above 50.
+        # JEITA: half the current below 10 degC, none below 0 and from 50 down to 45.
         coldest, hottest = min(self._cell_c, self._core_c), max(self._cell_c, self._core_c)
-        allowed = 0.0 if coldest < 0.0 or hottest > 50.0 else 0.5 if coldest < 10.0 else 1.0
+        self._paused = hottest > (45.0 if self._paused else 50.0) or coldest < 0.0
+        allowed = 0.0 if self._paused else 0.5 if coldest < 10.0 else 1.0
         most_a = bank.charge_a * allowed
         most_a = min(most_a, bank.charge_w * bank.charge_efficiency / max(self._node_v, 2.5))
         amps = min(most_a, max(0.0, g * bank.charge_v - s))
