@@ -1,0 +1,308 @@
+"""Host side of the denchi board: cuts lines, keeps the columns of the last header, reads runs of lines.
+
+The protocol: README.md beside this file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denchi_protocol.checksum import CRC16_XMODEM
+from denchi_protocol.codec import (
+    Action,
+    Closing,
+    DeviceInfo,
+    Done,
+    Event,
+    Frames,
+    MeterGap,
+    Rejected,
+    Send,
+    Wait,
+)
+from denchi_protocol.devclock import DeviceClock
+from denchi_protocol.errors import LocalProtocolError, RemoteProtocolError
+from denchi_protocol.fields import check_run, counts
+from denchi_protocol.framing import MORE, Junk, RunFramer, Verdict
+from denchi_protocol.meters.denchi_board.layout import (
+    ID_AT,
+    SEQUENCE_AT,
+    TAIL,
+    TIME_AT,
+    Layout,
+    parse_header,
+)
+from denchi_protocol.polling import MS
+from denchi_protocol.samples import Int32s, Int64s, SampleBlock
+
+ASK_HEADER: Final = b"?\n"
+LONGEST: Final = 512
+SEQUENCES: Final = 10**5
+TIMES_US: Final = 10**12
+
+HASH, DOLLAR, STAR, COMMA, LF = b"#$*,\n"
+_HEX: Final = np.full(256, 255, np.uint8)
+_HEX[np.frombuffer(b"0123456789ABCDEF", np.uint8)] = np.arange(16, dtype=np.uint8)
+_IS_SIGN: Final = np.isin(np.arange(256), np.frombuffer(b"+-?", np.uint8))
+
+
+def _rule(view: bytes) -> Verdict:
+    end = view.find(b"\n") + 1
+    if end == 0:
+        return MORE
+    line = view[:end]
+    if end < TAIL + 1 or line[-2:] != b"\r\n" or line[-TAIL] != STAR:
+        return end, "no line of the protocol"
+    body, check = line[:-TAIL], line[-TAIL + 1 : -2]
+    if check != b"%04X" % CRC16_XMODEM.of(body):
+        return end, "wrong checksum"
+    return end, ""
+
+
+def _check_rows(rows: Frames) -> NDArray[np.bool_]:
+    good: NDArray[np.bool_] = (
+        ((rows[:, 0] == DOLLAR) | (rows[:, 0] == HASH))
+        & (rows[:, -TAIL] == STAR)
+        & (rows[:, -2] == 13)
+        & (rows[:, -1] == LF)
+        & (rows[:, :-1] != LF).all(axis=1)
+    )
+    digits = _HEX[rows[:, -TAIL + 1 : -2]]
+    good &= (digits < 16).all(axis=1)
+    value = digits.astype(np.uint32) @ np.array([4096, 256, 16, 1], np.uint32)
+    good &= value == CRC16_XMODEM.of_rows(rows[:, :-TAIL])
+    return good
+
+
+class BoardCodec:
+    """One connection to a board."""
+
+    def __init__(self) -> None:
+        self._framer = RunFramer(_rule, _check_rows, b"#$", longest=LONGEST)
+        self._clock = DeviceClock()
+        self._layout: Layout | None = None
+        self._shape: _Shape | None = None
+        self._ask_ns: int | None = None
+        self._before: tuple[int, int] | None = None
+        """Sequence and time (us, as sent) of the last line."""
+        self._wraps_us = 0
+        self._stamp_ns = 0
+
+    def next(self, now_ns: int) -> Action:
+        """Ask for the header until it is there; then only listen."""
+        if self._layout is not None:
+            return Wait(now_ns + 1000 * MS)
+        if self._ask_ns is not None and now_ns < self._ask_ns:
+            return Wait(self._ask_ns)
+        self._ask_ns = now_ns + 500 * MS
+        return Send(ASK_HEADER)
+
+    def close(self, now_ns: int) -> Closing:
+        """Nothing to stop: a board has no command."""
+        return Done()
+
+    def feed(self, data: bytes, t_ns: int) -> list[Event]:
+        """Take bytes; runs of data lines become blocks on the board's own clock."""
+        events: list[Event] = []
+        for piece in self._framer.feed_runs(data):
+            if isinstance(piece, Junk):
+                events.append(Rejected(t_ns, piece.reason, piece.data))
+                continue
+            for run in _of_one_kind(piece):
+                if run[0, 0] == DOLLAR:
+                    events += self._lines(run, t_ns)
+                else:
+                    for line in run:
+                        events += self._header(line.tobytes(), t_ns)
+        return events
+
+    def decode_run(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
+        """Decode checked data lines (n, length) with the columns of the last header.
+
+        ``ibus_ua`` has the board's sign. Raises ``LocalProtocolError`` before a header, or for lines
+        that are not of its columns.
+        """
+        check_run(frames, t_ns)
+        shape = self._shape
+        if shape is None or not shape.fits(frames).all():
+            raise LocalProtocolError("a run holds data lines of the columns of the last header")
+        return SampleBlock(t_ns, shape.columns(frames, shape.numbers(frames)))
+
+    def _header(self, line: bytes, t_ns: int) -> list[Event]:
+        try:
+            layout = parse_header(line[:-TAIL].decode("ascii"))
+        except (RemoteProtocolError, UnicodeDecodeError) as error:
+            return [Rejected(t_ns, f"no header of ours: {error}"[:80], line)]
+        if layout == self._layout:
+            return []
+        self._layout, self._shape = layout, _Shape(layout)
+        fields: dict[str, str | int | float] = {
+            "protocol": 1,
+            "rate_hz": layout.hz,
+            "columns": ",".join(column.named for column in layout.columns),
+        }
+        if layout.unknown:
+            fields["columns_not_read"] = ",".join(layout.unknown)
+        words = layout.words
+        return [
+            DeviceInfo(
+                t_ns,
+                model="denchi board",
+                serial=words.get("sn"),
+                firmware=words.get("fw"),
+                hardware=words.get("hw"),
+                fields=fields,
+            )
+        ]
+
+    def _lines(self, run: Frames, t_ns: int) -> list[Event]:
+        shape = self._shape
+        if shape is None:
+            return [Rejected(t_ns, "values before their header", run[0].tobytes())]
+        good = shape.fits(run)
+        events: list[Event] = []
+        if not good.all():
+            bad = run[int(np.argmin(good))].tobytes()
+            events.append(Rejected(t_ns, "values that are not of the header's columns", bad))
+            run = run[good]
+        if len(run):
+            events += self._in_time(shape, run, t_ns)
+        return events
+
+    def _in_time(self, shape: _Shape, run: Frames, t_ns: int) -> list[Event]:
+        """Cut a run where the board restarted; leave out what came twice."""
+        lines = _Lines.of(run, shape.numbers(run), self._before)
+        events: list[Event] = []
+        twice = lines.same()
+        if twice.any():
+            line = run[int(np.argmax(twice))].tobytes()
+            events.append(Rejected(t_ns, "the same line twice", line))
+            lines = lines.where(~twice)
+        if not len(lines.rows):
+            return events
+        time_us, time0_us = lines.numbers[:, 1], lines.before[:, 1]
+        wrapped = (time0_us > TIMES_US // 10 * 9) & (time_us < TIMES_US // 10)
+        restart = (time_us <= time0_us) & ~wrapped
+        bounds = [0, *(int(cut) for cut in np.flatnonzero(restart) if cut), len(restart)]
+        for start, end in pairwise(bounds):
+            part = slice(start, end)
+            known = self._before is not None and not restart[start]
+            if restart[start]:
+                self._wraps_us = 0
+            events += self._part(shape, lines.where(part), wrapped[part], known, t_ns)
+        return events
+
+    def _part(
+        self, shape: _Shape, lines: _Lines, wrapped: NDArray[np.bool_], known: bool, t_ns: int
+    ) -> list[Event]:
+        """Lines of one boot: stamps, holes in the sequence, values."""
+        rounds = self._wraps_us + np.cumsum(wrapped) * TIMES_US
+        self._wraps_us = int(rounds[-1])
+        stamps = self._clock.stamps((lines.numbers[:, 1] + rounds) * 1000, t_ns)
+        was = np.concatenate(([self._stamp_ns], stamps[:-1]))
+        lost = (lines.numbers[:, 0] - lines.before[:, 0] - 1) % SEQUENCES
+        events: list[Event] = []
+        if not known:
+            lost[0] = 0
+            if self._before is not None:
+                start, end = self._stamp_ns, int(stamps[0])
+                events.append(MeterGap(start, end, 0, "the board restarted"))
+        for i in np.flatnonzero(lost):
+            events.append(
+                MeterGap(int(was[i]), int(stamps[i]), int(lost[i]), "lines missing in the sequence")
+            )
+        self._before = (int(lines.numbers[-1, 0]), int(lines.numbers[-1, 1]))
+        self._stamp_ns = int(stamps[-1])
+        events.append(SampleBlock(stamps, shape.columns(lines.rows, lines.numbers)))
+        return events
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Data lines with their numbers (n, 2 + columns) and the sequence and time before each (n, 2)."""
+
+    rows: Frames
+    numbers: Int64s
+    before: Int64s
+
+    @classmethod
+    def of(cls, rows: Frames, numbers: Int64s, before: tuple[int, int] | None) -> _Lines:
+        first = (-1, -1) if before is None else before
+        return cls(rows, numbers, np.concatenate(([first], numbers[:-1, :2])))
+
+    def same(self) -> NDArray[np.bool_]:
+        """Where sequence and time are those of the line before."""
+        equal: NDArray[np.bool_] = (self.numbers[:, :2] == self.before).all(axis=1)
+        return equal
+
+    def where(self, which: slice | NDArray[np.bool_]) -> _Lines:
+        return _Lines(self.rows[which], self.numbers[which], self.before[which])
+
+
+def _of_one_kind(rows: Frames) -> list[Frames]:
+    cuts = np.flatnonzero(np.diff((rows[:, 0] == DOLLAR).astype(np.int8))) + 1
+    return np.split(rows, cuts) if len(cuts) else [rows]
+
+
+class _Shape:
+    """A layout as arrays: what stands at each place of a data line, and what each digit weighs."""
+
+    def __init__(self, layout: Layout) -> None:
+        low = np.full(layout.length, ord("0"), np.uint8)
+        span = np.full(layout.length, 9, np.uint8)
+        low[-TAIL:], span[-TAIL:] = 0, 255
+        fixed = [(0, DOLLAR), (SEQUENCE_AT - 1, COMMA), (TIME_AT - 1, COMMA)]
+        fixed += [(ID_AT + i, ord(char)) for i, char in enumerate(layout.id)]
+        weights = np.zeros((layout.length, 2 + len(layout.columns)))
+        numbers = [(SEQUENCE_AT, 5), (TIME_AT, 12)]
+        numbers += [(column.at + 1, column.digits) for column in layout.columns]
+        for i, (at, digits) in enumerate(numbers):
+            weights[at : at + digits, i] = 10.0 ** np.arange(digits - 1, -1, -1)
+        for column in layout.columns:
+            fixed.append((column.at - 1, COMMA))
+            low[column.at], span[column.at] = 0, 255
+        for at, char in fixed:
+            low[at], span[at] = char, 0
+        self._low, self._span = low, span
+        self._weights = weights[SEQUENCE_AT:-TAIL]
+        self._columns = layout.columns
+        self._signs = [column.at for column in layout.columns]
+
+    def fits(self, rows: Frames) -> NDArray[np.bool_]:
+        """Bool (n,): which rows (n, length) have id, commas, signs and digits in their places."""
+        if rows.shape[1] != len(self._low):
+            return np.zeros(len(rows), np.bool_)
+        good: NDArray[np.bool_] = np.logical_and.reduce((rows - self._low) <= self._span, axis=1)
+        good &= np.logical_and.reduce(_IS_SIGN[rows[:, self._signs]], axis=1)
+        return good
+
+    def numbers(self, rows: Frames) -> Int64s:
+        """Sequence, time and the size of each value (n, 2 + columns).
+
+        One matrix product for all digits; exact, since float64 holds integers to 2**53.
+        """
+        figures = (rows[:, SEQUENCE_AT:-TAIL] & np.uint8(15)).astype(np.float64)
+        numbers: Int64s = (figures @ self._weights).astype(np.int64)
+        return numbers
+
+    def columns(self, rows: Frames, numbers: Int64s) -> dict[str, Int32s]:
+        """Columns of the values; MISSING where the board says so or a column cannot hold it."""
+        signs = rows[:, self._signs]
+        sizes = np.where(signs == ord("-"), -numbers[:, 2:], numbers[:, 2:])
+        there = signs != ord("?")
+        out: dict[str, Int32s] = {}
+        for i, column in enumerate(self._columns):
+            if column.channel is None:
+                continue
+            value = sizes[:, i]
+            if column.power >= 0:
+                value = value * 10**column.power
+            else:
+                value = np.rint(value / 10.0**-column.power).astype(np.int64)
+            out[column.channel] = counts(value, there[:, i])
+        return out
