@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 STEP_S: Final = 5.0
 TS, TC, AIR, ALPHA, Q, M0 = range(6)
 DEFAULT_AH: Final = 10.0
+REFERENCE_W_K: Final = 0.174
+"""Loss of a 10 Ah bank's case, for which the noises are meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,14 @@ class ThermalFilter:
         self.x: NDArray[np.float64] = np.array([case_c, case_c, air_c, 1.0, 0.0, 5.0])
         # The core may be warmer than the case when the session begins in the middle of a use.
         self.p: NDArray[np.float64] = np.diag(
-            [0.5**2, 1.5**2, air_sigma**2, alpha_sigma**2, 0.15**2, 3.0**2]
+            [
+                0.5**2,
+                1.5**2,
+                air_sigma**2,
+                alpha_sigma**2,
+                (0.15 * body.case_air_w_k / REFERENCE_W_K) ** 2,
+                3.0**2,
+            ]
         )
         self._f = np.eye(6)
 
@@ -112,8 +121,9 @@ class ThermalFilter:
         p[TS, TS] += n.case_k**2 * dt_s
         p[TC, TC] += n.case_k**2 * dt_s
         p[AIR, AIR] += n.air_k**2 * dt_s
-        p[ALPHA, ALPHA] += n.alpha**2 * dt_s
-        p[Q, Q] += n.q_w**2 * dt_s
+        p[ALPHA, ALPHA] += (n.alpha * (4.0 if b.cell_only else 1.0)) ** 2 * dt_s
+        # The same kelvin of unexplained warmth an hour, whatever the size of the body.
+        p[Q, Q] += (n.q_w * b.case_air_w_k / REFERENCE_W_K) ** 2 * dt_s
         p[M0, M0] += n.offset_k**2 * dt_s
         self.p = p
 

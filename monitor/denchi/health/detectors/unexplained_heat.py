@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from statistics import median
 from typing import Final
 
 from denchi.health.base import OWN, Context, Detector, Episode, Hold, Second, measured, text
@@ -27,8 +28,10 @@ METER_SELF_K_A2: Final = 0.8
 OFF_K: Final = -2.5
 """An innovation below this: the probe fell off, or something cools the unit; the filter waits."""
 OFF_MOST_S: Final = 600.0
-JUMP_K: Final = 4.0
-"""No unit warms its case by this within 5 s: the probe was moved or touched."""
+JUMP_K: Final = 2.5
+"""100 W of heat move a case by this within 5 s; once alone, it is the probe that was moved or touched."""
+NOISE_FACTOR: Final = 1.5
+NOISE_STEPS: Final = 30
 CALM_S: Final = 180.0
 WARM_UP_S: Final = 120.0
 SIGMAS: Final = 2.5
@@ -46,8 +49,12 @@ class UnexplainedHeat(Detector):
         self._slow: ThermalFilter | None = None
         self._fast: ThermalFilter | None = None
         self._since_s = 0.0
-        self._sum_p = self._sum_i = self._sum_case = 0.0
-        self._n_p = self._n_case = self._seconds = 0
+        self._sum_p = self._sum_i = 0.0
+        self._n_p = self._seconds = 0
+        self._cases: list[float] = []
+        self._before: tuple[float, float] | None = None
+        self._noise_k = 0.1
+        self._jumped = False
         self._last_heat = 0.0
         self._off_s = 0.0
         self._calm_s = 0.0
@@ -68,19 +75,19 @@ class UnexplainedHeat(Detector):
             self._sum_i += s.i
             self._n_p += 1
         if case == case:
-            self._sum_case += case
-            self._n_case += 1
+            self._cases.append(case)
         if self._seconds < STEP_S:
             return ()
         found = self._step(s, ctx)
-        self._sum_p = self._sum_i = self._sum_case = 0.0
-        self._n_p = self._n_case = self._seconds = 0
+        self._sum_p = self._sum_i = 0.0
+        self._n_p = self._seconds = 0
+        self._cases.clear()
         return found
 
     # -- the filter ------------------------------------------------------------------------------
 
     def _step(self, s: Second, ctx: Context) -> Iterable[Finding]:
-        case = self._sum_case / self._n_case if self._n_case else None
+        case = median(self._cases) if self._cases else None
         if self._slow is None or self._fast is None:
             if case is None:
                 return ()
@@ -98,12 +105,14 @@ class UnexplainedHeat(Detector):
         if case is None:
             ctx.excess_k = float("nan")
             self._trail.clear()
+            self._before = None
             return ()
         if not self._plausible(case):
             self._trail.clear()
             return ()
+        sigma = max(CASE_SIGMA_K, NOISE_FACTOR * self._noise_k)
         for one in (slow, fast):
-            one.see(TS, case, CASE_SIGMA_K)
+            one.see(TS, case, sigma)
             if s.ambient == s.ambient:
                 one.see(AIR, s.ambient, AIR_SIGMA_K)
             elif s.meter == s.meter and s.i == s.i:
@@ -115,7 +124,10 @@ class UnexplainedHeat(Detector):
         return [*self._excess(case, s, ctx), *self._slope(case, s, ctx)]
 
     def _begin(self, case: float, s: Second, ctx: Context) -> None:
-        body = Body.of(ctx.rated_ah, ctx.cell_side or s.pack)
+        contract = ctx.contract
+        # 2.5 to 4.35 V that is no promised voltage: the meter sits at a cell, whatever was said.
+        bare = contract is not None and contract.kind == "unknown" and 2.5 < s.v < 4.35
+        body = Body.of(ctx.rated_ah, ctx.cell_side or s.pack or bare)
         air, sigma = case - 0.5, 3.0
         if s.ambient == s.ambient:
             air, sigma = s.ambient, 0.7
@@ -124,7 +136,8 @@ class UnexplainedHeat(Detector):
         elif s.p == s.p and abs(s.p) > 0.15:
             # Already working: how warm it has become is not known.
             air, sigma = case - 2.0, 4.0
-        alpha = 0.35 if ctx.rated_ah else 0.5
+        # Of a bare cell only I2R is known: its entropy and its resistance near empty are not.
+        alpha = 1.0 if body.cell_only else 0.35 if ctx.rated_ah else 0.5
         self._slow = ThermalFilter(body, SLOW, case, air, sigma, alpha)
         self._fast = ThermalFilter(body, FAST, case, air, sigma, alpha)
 
@@ -132,14 +145,22 @@ class UnexplainedHeat(Detector):
         """Whether the probe seems to sit where it sat; else the filter waits, and in the end begins anew."""
         assert self._slow is not None and self._fast is not None
         innovation = case - float(self._slow.x[TS])
+        before, self._before = self._before, (case, self._before[0] if self._before else case)
+        step = case - before[0] if before else 0.0
+        if before:
+            # The second difference of a smooth course is nothing but noise.
+            bend = min(abs(case - 2 * before[0] + before[1]), 3.0) / 1.95
+            self._noise_k += (bend - self._noise_k) / NOISE_STEPS
+        jumped, self._jumped = self._jumped, abs(step) > JUMP_K
+        if self._jumped and not (jumped and step > 0):
+            self._calm_s = CALM_S
+            if step > 0:
+                self._forget(case)
         if innovation < OFF_K:
             self._off_s += STEP_S
             self._calm_s = CALM_S
             if self._off_s < OFF_MOST_S:
                 return False
-            self._forget(case)
-        elif innovation > JUMP_K and (not self._trail or case - self._trail[-1][0] > JUMP_K):
-            self._calm_s = CALM_S
             self._forget(case)
         self._off_s = 0.0
         return True
@@ -216,6 +237,8 @@ class UnexplainedHeat(Detector):
         long = short
         if len(trail) == 25:
             long = (case - trail[0][0] - sum(e for _, e in list(trail)[1:])) / 2.0
+        margin = 2.0 * self._noise_k
+        short, long = short - 2.0 * margin, long - margin
         severity: Severity | None = None
         for _ in range(int(STEP_S)):
             if self._fast_caution.step(
