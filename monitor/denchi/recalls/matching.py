@@ -17,6 +17,8 @@ from denchi.recalls.normalise import TOKEN, compact, gtin, normalised
 
 _MAX_JOIN: Final = 5
 """``CIO MB20W2C 5K EX01 WH`` is a code broken into five tokens."""
+_MAX_PARTS: Final = 8
+"""``CIO-MB20W2C-5K-EX01-WH`` has five; a label of ten thousand hyphens must cost no more than its length."""
 _GAPS: Final = frozenset({" ", "_", ".", " - ", "- ", " -"})
 _GLUED: Final = ("MODELNUMBER", "MODELNO", "MODEL", "NUMBERS", "SKU", "PN", "NO")
 # Anker's label grammar: base number, then three (or four) characters for region and colour (N12, 016,
@@ -71,7 +73,8 @@ def _codes(text: str) -> Iterator[tuple[str, list[str], list[str]]]:
     for i, (token, _, end) in enumerate(spans):
         parts = re.split(r"[-/]", token)
         # "A1263-BK", "DBL6000M/DBL6000P": the whole, then from the left, then part by part.
-        own = [token, *("-".join(parts[:n]) for n in range(len(parts) - 1, 0, -1)), *parts[1:]]
+        ahead = range(min(len(parts) - 1, _MAX_PARTS), 0, -1)
+        own = [token, *("-".join(parts[:n]) for n in ahead), *parts[1:]]
         broken: list[str] = []
         joined, last = token, end
         for following, start, stop in spans[i + 1 : i + _MAX_JOIN]:
