@@ -12,6 +12,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import Final
 
+from denchi.simulation.cell import ocv_v
 from denchi.simulation.loads import draw_load
 from denchi.simulation.params import (
     FAULT_KINDS,
@@ -103,8 +104,11 @@ def _bank(rng: random.Random, charging: bool) -> BankParams:
     printed_ah = rng.choice([5.0, 10.0, 10.0, 10.0, 20.0, 20.0, 26.8, 30.0])
     ah = printed_ah * rng.uniform(0.75, 1.02)
     cells = max(2, round(printed_ah / rng.choice([2.5, 3.35, 5.0])))
-    ohm = (0.5 / ah + 0.01) * rng.uniform(0.5, 1.6) * cells
     watts = {5.0: 12.0, 10.0: 22.5, 20.0: 45.0, 26.8: 65.0, 30.0: 65.0}[printed_ah]
+    uvlo_v = rng.uniform(2.8, 3.2)
+    ohm = (0.35 / ah + 0.015) * rng.uniform(0.5, 1.6)
+    # A sound bank delivers what it is built for down to a quarter of its charge.
+    ohm = min(ohm, (ocv_v(0.25) - 0.05 - uvlo_v) * 3.3 / watts) * cells
     start = 1.0 if rng.random() < 0.4 else rng.uniform(0.25, 1.0)
     if charging:
         start = rng.uniform(0.1, 0.85)
@@ -127,7 +131,7 @@ def _bank(rng: random.Random, charging: bool) -> BankParams:
         set_error=rng.uniform(-0.005, 0.04),
         limit_a=3.4 if watts < 50 else 5.2,
         limit_w=watts * 1.25,
-        uvlo_v=rng.uniform(2.8, 3.2),
+        uvlo_v=uvlo_v,
         recover_v=9.9 if rng.random() < 0.7 else rng.uniform(3.2, 3.5),
         auto_off_a=rng.uniform(0.03, 0.1),
         auto_off_s=rng.uniform(10.0, 90.0) if rng.random() < 0.8 else math.inf,
