@@ -34,14 +34,18 @@ def lengths(data: bytes) -> tuple[int, ...]:
     return (2 + 4 * header.objects,)
 
 
-def split_crc(data: bytes) -> tuple[bytes, bool | None]:
+def split_crc(data: bytes, *, carried: bool = False) -> tuple[bytes, bool | None]:
     """Part a packet into message and CRC verdict: None = it carries none, False = it is wrong.
 
     A matching CRC decides whatever the length; without one the header's count of objects does.
     What fits neither is returned whole with None: decoding it then says what is wrong.
+    ``carried``: this wire always carries the CRC. Set it where that is known: otherwise a packet whose
+    count of objects was hit (6 read as 7) looks like a longer one without CRC.
     """
     if len(data) >= 2 + CRC_BYTES and crc_of(data[:-CRC_BYTES]) == data[-CRC_BYTES:]:
         return data[:-CRC_BYTES], True
+    if carried:
+        return data[:-CRC_BYTES], False
     expected = lengths(data)
     if len(data) not in expected and len(data) - CRC_BYTES in expected:
         return data[:-CRC_BYTES], False
