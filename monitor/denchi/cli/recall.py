@@ -174,12 +174,6 @@ def check(
     return answer.exit_code
 
 
-def _language() -> str:
-    from denchi.i18n import language
-
-    return language()
-
-
 def _readable_date(bought: str) -> None:
     from denchi.recalls.facts import month_of
 
@@ -196,7 +190,10 @@ def _maybe_command(words: str, answer: RecallAnswer) -> None:
 
         close = difflib.get_close_matches(words.lower(), list(_LAZY), n=1, cutoff=0.7)
         if close:
-            talk(f"taken as a label; did you mean: denchi recall {close[0]}")
+            from denchi.i18n import translate
+
+            told = translate("taken as a label; did you mean: denchi recall {name}", "recalls")
+            talk(told.format(name=close[0]))
 
 
 if __name__ == "__main__":

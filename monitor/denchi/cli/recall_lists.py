@@ -12,7 +12,9 @@ import click
 
 from denchi.cli.common import common_options, default_data_dir, json_option, talk
 from denchi.cli.recall import today
-from denchi.i18n import language
+from denchi.i18n import language, translator
+
+_ = translator("recalls")
 
 
 def check_table(table: Path, output: Path | None, as_json: bool, data_dir: Path, day: date) -> int:
@@ -39,7 +41,10 @@ def check_table(table: Path, output: Path | None, as_json: bool, data_dir: Path,
 
     counts = {s: sum(r.answer.status is s for r in rows) for s in RecallStatus}
     told = ", ".join(f"{s.word} {n}" for s, n in sorted(counts.items(), reverse=True))
-    talk(f"{len(rows)} units: {told}" + (f"; written to {output}" if output else ""))
+    summary = _("{count} units: {counts}").format(count=len(rows), counts=told)
+    if output is not None:
+        summary += "; " + _("written to {path}").format(path=output)
+    talk(summary)
     worst = max(rows, key=lambda r: r.answer.status, default=None)
     return worst.answer.exit_code if worst is not None else 0
 
@@ -149,8 +154,9 @@ def overlay(
     click.echo(json.dumps(entries, ensure_ascii=False, indent=2))
     if not only_print:
         path = add_overlay(folder, entries, today())
-        talk(
-            f"{len(entries)} entries added to {path}; marked machine-extracted: read them against the notice, "
-            'then set "extracted_by" to "hand" and "unit_scope" to what the notice says'
+        added = _(
+            "{count} entries added to {path}, marked machine-extracted: read them against the notice, then set "
+            '"extracted_by" to "hand" and "unit_scope" to what the notice says'
         )
+        talk(added.format(count=len(entries), path=path))
     return 0

@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from denchi.recalls.ages import age_days
 from denchi.recalls.inspection import checked
 from denchi.recalls.lists import DATA, ListFile, parse_list
 from denchi.recalls.notice import LIST_FORMAT, SCHEMA_VERSION
+from denchi.recalls.reports import ListState, SourceReport
 from denchi.recalls.sources.base import Fetched, Known, RecallSource
 from denchi.recalls.sources.fetch import Fetcher
 from denchi.recalls.sources.overlay import OverlaySource
@@ -31,79 +32,6 @@ ENTRY_POINTS: Final = "denchi.recall_sources"
 OVERLAY: Final = "overlay"
 _ATTEMPTS: Final = "attempts.jsonl"
 _MAX_NOTICES: Final = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class SourceReport:
-    """What became of one source in one update."""
-
-    source: str
-    fine: bool
-    message: str
-    added: int = 0
-    total: int = 0
-    dropped: int = 0
-    at: str = ""
-
-    def line(self) -> str:
-        """One line for people."""
-        word = "renewed" if self.fine else "NOT renewed"
-        return f"{self.source}: {word}: {self.message}"
-
-    def to_json(self) -> dict[str, Any]:
-        """One line of ``recall update --json``."""
-        return {
-            "source": self.source,
-            "fine": self.fine,
-            "message": self.message,
-            "added": self.added,
-            "total": self.total,
-            "dropped": self.dropped,
-            "at": self.at,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class ListState:
-    """One list as ``recall status`` shows it."""
-
-    name: str
-    dated: str
-    age_days: int | None
-    notices: int
-    title: str = ""
-    licence: str = ""
-    last_attempt: str = ""
-    last_message: str = ""
-    problem: str = ""
-
-    def line(self) -> str:
-        """One line for people."""
-        if self.problem:
-            return f"{self.name}: cannot be read: {self.problem}"
-        if not self.dated:
-            head = f"{self.name}: never fetched"
-        else:
-            age = "today" if self.age_days == 0 else f"{self.age_days} days old"
-            head = f"{self.name}: {self.dated} ({age}), {self.notices} notices"
-        tail = (
-            f"; last attempt {self.last_attempt}: {self.last_message}" if self.last_attempt else ""
-        )
-        return head + (f"; {self.title}" if self.title else "") + tail
-
-    def to_json(self) -> dict[str, Any]:
-        """One line of ``recall status --json``."""
-        return {
-            "name": self.name,
-            "dated": self.dated or None,
-            "age_days": self.age_days,
-            "notices": self.notices,
-            "title": self.title,
-            "licence": self.licence,
-            "last_attempt": self.last_attempt or None,
-            "last_message": self.last_message or None,
-            "problem": self.problem or None,
-        }
 
 
 # -- which sources -------------------------------------------------------------------------------
@@ -224,8 +152,9 @@ def _renew(
     told = f"{len(merged)} notices, {added} new, from {fetched.seen} records"
     if dropped:
         told += f"; {dropped} unusable records left out"
-    told = "; ".join([told, *(clean(r, 200) for r in fetched.remarks)])
-    return SourceReport(source.name, True, told, added, len(merged), dropped, stamp)
+    remarks = tuple(clean(r, 200) for r in fetched.remarks)
+    told = "; ".join([told, *remarks])
+    return SourceReport(source.name, True, told, added, len(merged), dropped, stamp, remarks)
 
 
 def _sound(fetched: Fetched, name: str) -> tuple[list[dict[str, Any]], int]:
@@ -362,7 +291,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def _note_attempts(data_dir: Path, reports: Sequence[SourceReport]) -> None:
     """The last attempt of each source, for ``status``; not being able to note it harms nothing."""
-    last = _attempts(data_dir) | {r.source: (r.at, r.line()) for r in reports}
+    last = _attempts(data_dir) | {r.source: (r.at, r.kept) for r in reports}
     lines = [json.dumps({"source": n, "at": at, "message": told}) for n, (at, told) in last.items()]
     with suppress(OSError):
         write_atomically(data_dir / "recalls" / _ATTEMPTS, ("\n".join(lines) + "\n").encode())
