@@ -22,29 +22,30 @@ class Daemon:
 
     def __init__(self, data_dir: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
         self.data_dir = data_dir
+        self._client: SyncClient | None = None
         self.log = data_dir.parent / f"{data_dir.name}.log"
         environment = os.environ | {"XDG_RUNTIME_DIR": str(data_dir.parent)} | (env or {})
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "denchi.cli.main",
-                "run",
-                "--data-dir",
-                str(data_dir),
-                *arguments,
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self.log.open("wb"),
-            env=environment,
-        )
+        command = [sys.executable, "-m", "denchi.cli.main", "run", "--data-dir", str(data_dir)]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                env=environment,
+            )
 
     def up(self, seconds: float = 30.0) -> SyncClient:
         """Wait until it answers."""
         alive = lambda: self.process.poll() is None
         assert wait_until_up(self.data_dir, seconds=seconds, alive=alive), self.log.read_text()
-        return SyncClient.connect(self.data_dir)
+        return self.client()
+
+    def client(self) -> SyncClient:
+        """Its client, closed with it."""
+        if self._client is None:
+            self._client = SyncClient.connect(self.data_dir)
+        return self._client
 
     def wait_for(self, condition, seconds: float = 30.0):
         """Poll the state until ``condition(state)`` gives something true; returns it."""
@@ -60,6 +61,9 @@ class Daemon:
 
     def stop(self, how: int = signal.SIGTERM) -> int:
         """Signal it and wait."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
         if self.process.poll() is None:
             self.process.send_signal(how)
         return self.process.wait(timeout=15)

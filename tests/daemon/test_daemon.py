@@ -31,7 +31,7 @@ def streaming(state):
 def test_the_whole_path_from_emulated_meter_to_api(daemon):
     one = daemon("--bench", DEMO)
     bench = one.wait_for(streaming)
-    state = SyncClient.connect(one.data_dir).get("/v1/state")
+    state = one.client().get("/v1/state")
     assert state["simulated"]
     assert bench["origin"] == "simulated"
     assert bench["meter"]["key"] == "fnb58"
@@ -152,20 +152,17 @@ def test_a_listener_needs_a_token_and_the_token_is_checked(daemon, tmp_path):
         if c.pid == one.process.pid and c.status == psutil.CONN_LISTEN
     ]
     assert len(ports) == 1
-    with pytest.raises(ApiError, match="token"):
-        SyncClient(endpoint.Endpoint(1, url=f"http://127.0.0.1:{ports[0]}", token="wrong")).get(
-            "/v1/ping"
-        )
-    answer = SyncClient(
-        endpoint.Endpoint(1, url=f"http://127.0.0.1:{ports[0]}", token="s3cret")
-    ).get("/v1/ping")
-    assert answer == {"denchi": 1}
+    at = lambda token: endpoint.Endpoint(1, url=f"http://127.0.0.1:{ports[0]}", token=token)
+    with SyncClient(at("wrong")) as stranger, pytest.raises(ApiError, match="token"):
+        stranger.get("/v1/ping")
+    with SyncClient(at("s3cret")) as client:
+        assert client.get("/v1/ping") == {"denchi": 1}
 
 
 def test_bad_requests_are_answered_in_one_line_and_harm_nothing(daemon):
     one = daemon("--bench", DEMO)
     one.wait_for(streaming)
-    client = SyncClient.connect(one.data_dir)
+    client = one.client()
     for method, path, body in [
         ("POST", "/v1/benches/none/session", {}),
         ("PUT", "/v1/benches/demo/unit", {"rated_mah": "many"}),
@@ -186,7 +183,7 @@ def test_bad_requests_are_answered_in_one_line_and_harm_nothing(daemon):
 def test_the_unit_is_checked_against_the_lists_at_once(daemon):
     one = daemon("--bench", DEMO)
     one.wait_for(streaming)
-    client = SyncClient.connect(one.data_dir)
+    client = one.client()
     client.request(
         "PUT",
         "/v1/benches/demo/unit",
@@ -202,7 +199,7 @@ def test_the_stream_carries_blocks_and_states(daemon):
     one = daemon("--bench", DEMO)
     one.wait_for(streaming)
     kinds = set()
-    for message in SyncClient.connect(one.data_dir).lines("/v1/stream", max_hz=5):
+    for message in one.client().lines("/v1/stream", max_hz=5):
         kinds.add(message["type"])
         if {"state", "block"} <= kinds:
             break

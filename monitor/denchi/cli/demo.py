@@ -111,7 +111,8 @@ def _run(
 
     with ChildDaemon(where, config, arguments):
         if headless:
-            return _lines(SyncClient.connect(where), duration_s)
+            with SyncClient.connect(where) as client:
+                return _lines(client, duration_s)
         from denchi.cli.desk import open_tui
 
         return open_tui(where, lang=lang)

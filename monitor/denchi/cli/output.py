@@ -29,7 +29,8 @@ def status(as_json: bool, data_dir: Path | None, config: Path | None) -> int:
     from denchi.daemon.client import SyncClient
     from denchi.text import clean
 
-    state = SyncClient.connect(data_dir or default_data_dir()).get("/v1/state")
+    with SyncClient.connect(data_dir or default_data_dir()) as client:
+        state = client.get("/v1/state")
     for one in state["outputs"]:
         if as_json:
             click.echo(json.dumps(one, ensure_ascii=False))

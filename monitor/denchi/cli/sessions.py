@@ -75,7 +75,8 @@ def delete(session_id: str, data_dir: Path | None, config: Path | None) -> int:
         finally:
             journal.close()
     else:
-        client.request("DELETE", f"/v1/sessions/{session_id}")
+        with client:
+            client.request("DELETE", f"/v1/sessions/{session_id}")
     talk(f"deleted {session_id}")
     return 0
 

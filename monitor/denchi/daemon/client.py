@@ -114,12 +114,22 @@ class SyncClient:
         if found is None:
             raise ApiError(f"no daemon runs on {data_dir}", cure="start one with `denchi run`")
         client = cls(found, timeout_s=timeout_s)
-        client.get("/v1/ping")
+        try:
+            client.get("/v1/ping")
+        except ApiError:
+            client.close()
+            raise
         return client
 
     def close(self) -> None:
         """Close the connection."""
         self._http.close()
+
+    def __enter__(self) -> SyncClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def request(self, method: str, path: str, **options: Any) -> Any:
         """One request; the JSON answer."""

@@ -55,7 +55,9 @@ class Dropout(Detector):
             if self._dark_since_ns is None:
                 self._dark_since_ns = s.t_ns - NS
                 self._dark_samples, self._dark_s = 0, 0.0
-                self._before = (self._load_v, self._load_a)
+                # The load that tripped it may have come in this very second (an overload).
+                load_a = max(self._load_a, s.i_high) if s.i_high == s.i_high else self._load_a
+                self._before = (self._load_v, load_a)
             self._dark_samples += s.dark
             self._dark_s += s.dark / max(s.n, 1)
         elif self._dark_since_ns is not None:
