@@ -58,6 +58,10 @@ class Pump:
         """The device's time."""
         return self._start + int((time.monotonic_ns() - self._zero) * self._speed)
 
+    def seconds_until(self, until_ns: int) -> float:
+        """Machine seconds until the device's time ``until_ns``, within what is worth waiting."""
+        return min(max((until_ns - self.now_ns()) / NS / self._speed, 0.0005), 0.25)
+
     def due(self) -> tuple[list[bytes], float]:
         """Packets that are due, and machine seconds until the device wants to be asked again."""
         packets: list[bytes] = []
@@ -68,7 +72,7 @@ class Pump:
                 packets.append(action.data)
                 continue
             assert isinstance(action, Wait)
-            return packets, min(max((action.until_ns - now) / NS / self._speed, 0.0005), 0.25)
+            return packets, self.seconds_until(action.until_ns)
         return packets, 0.0
 
 
