@@ -94,6 +94,10 @@ def usable_code(code: str) -> bool:
     return digits >= 5 if key.isdecimal() else digits >= 1
 
 
+def _lettered(code: str) -> bool:
+    return usable_code(code) and any(c.isalpha() for c in code)
+
+
 def split_models(text: str) -> list[str]:
     """A feed's model field with several models in it; "Unknown" and the like are no model."""
     parts = re.split(r"[;,/\n|]|\bAND\b", normalised(text[:2000]))
@@ -261,6 +265,8 @@ def _sections(body: str, told: Sequence[str]) -> list[dict[str, Any]]:
             if c not in codes
         ]
         barcodes = [c for c in _JAN.findall(upper) if gtin_valid(c)]
+        if barcodes:  # "colour, barcode, product code": the agency's way to list variants
+            codes += [c for c in _CODE.findall(upper) if _lettered(c) and c not in codes]
         period = "販売期間" in line or "SOLD" in upper
         count = "台数" in line or "UNITS" in upper
         if not (codes or barcodes or period or count) and line.strip():

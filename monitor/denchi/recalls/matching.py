@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from denchi.recalls.lists import RecallLists
@@ -191,6 +192,12 @@ def words(text: str) -> list[str]:
     return out
 
 
+@lru_cache(maxsize=65_536)
+def _name_words(name: str) -> tuple[str, ...]:
+    """The words of a name of a list: the same names are asked for with every unit of a table."""
+    return tuple(words(normalised(name)))
+
+
 def _phrase(needle: Sequence[str], haystack: Sequence[str]) -> bool:
     return bool(needle) and f" {' '.join(needle)} " in f" {' '.join(haystack)} "
 
@@ -218,7 +225,7 @@ def _names(texts: Sequence[str], lists: RecallLists, found: Found) -> None:
     joined = " ".join(texts)
     brand_words: set[str] = set()
     for brand, rows in lists.brands.items():
-        parts = words(brand)
+        parts = _name_words(brand)
         if (not brand.isascii() and brand in joined) or any(_phrase(parts, s) for s in spoken):
             found.brands.add(brand)
             found.by_brand.update(rows)
@@ -230,7 +237,7 @@ def _names(texts: Sequence[str], lists: RecallLists, found: Found) -> None:
         named = [(n, m) for m, many in (raw.get("names") or {}).items() for n in many]
         named += [(raw.get("product_name") or "", ""), (raw.get("title") or "", "")]
         for name, model in named:
-            parts = words(normalised(name))
+            parts = _name_words(name)
             common, own = _distinct(parts, brands)
             whole = any(_phrase(parts, s) for s in spoken) and (common >= 2 or own >= 1)
             whole = whole or (bool(model) and _short(name, raw, spoken))
@@ -254,9 +261,9 @@ class _Hit(NamedTuple):
 
 def _short(name: str, raw: Mapping[str, Any], spoken: Sequence[Sequence[str]]) -> bool:
     """A name without its bracket or its brand ("334 MagGo Battery"), where enough of it is its own."""
-    own = {w for alias in raw.get("brand_aliases") or () for w in words(normalised(alias))}
+    own = {w for alias in raw.get("brand_aliases") or () for w in _name_words(alias)}
     for part in (name, name.split("(")[0]):
-        parts = [w for w in words(normalised(part)) if w not in own]
+        parts = [w for w in _name_words(part) if w not in own]
         telling = [w for w in parts if w not in _GENERIC]
         lettered = any(w[0].isalpha() for w in telling)  # "20000 22.5W" is no name
         if len(telling) >= 2 and lettered and any(_phrase(parts, s) for s in spoken):
