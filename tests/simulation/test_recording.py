@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from denchi import simulation
 from denchi.simulation.named import parameters
 from denchi.simulation.params import BankParams, Fault, Segment, SessionParams
 from denchi.simulation.recording import MeterParams, record, run, traces
@@ -113,3 +114,11 @@ def test_a_session_without_a_fault_does_not_differ_from_itself():
     params = replace(LOAD, fault=Fault("soft_short", 1e9, 1.0))
     track = run(params, 0, 3600.0)
     assert not any(traces(track, run(LOAD, 0, 3600.0), params).values())
+
+
+def test_record_by_name_and_by_parameters():
+    by_name = simulation.record("sag", 2, 0.05, hz=4.0, start_ns=NS)
+    by_params = simulation.record(parameters("sag", 2), 2, 0.05, hz=4.0, start_ns=NS)
+    assert len(by_name.block) == 720
+    assert by_name.truth == by_params.truth
+    assert np.array_equal(by_name.block.columns["vbus_uv"], by_params.block.columns["vbus_uv"])
