@@ -178,9 +178,16 @@ def check(
         stale_lists=stale,
         guidance=advice,
         problems=tuple(clean(p, 300) for p in lists.problems),
-        serial=marks.given[0] if marks.given else "",
+        serial=_to_paste(marks, matches),
         symptom=symptom,
     )
+
+
+def _to_paste(marks: serials.Marks, matches: Sequence[Match]) -> str:
+    """The serial for the maker's form; an unlabelled one only where its shape is that of the brand."""
+    anker = any("Anker" in m.notice.brand for m in matches)
+    known = marks.given or (marks.shaped if anker else ())
+    return known[0] if known else ""
 
 
 def _match(touch: Touch, lists: RecallLists) -> Match:

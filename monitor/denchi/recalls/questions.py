@@ -137,9 +137,9 @@ def _serial_questions(asked: Asked, touches: Sequence[Touch]) -> list[Text]:
     if not named:
         return []
     marks, out = asked.marks, []
-    if not marks.given and not marks.absent:
-        out.append(t("What is the serial number (SN) on the label? The maker decides by it."))
     anker = any("Anker" in x.notice.brand for x in named)
+    if not marks.given and not marks.absent and not (anker and marks.shaped):
+        out.append(t("What is the serial number (SN) on the label? The maker decides by it."))
     if anker and marks.given and not anker_shape(marks.given[0]):
         out.append(t(_ANKER_SHAPE))
     for touch in named:

@@ -50,6 +50,8 @@ class Marks(NamedTuple):
     made_on: tuple[str, ...] = ()
     absent: bool = False
     """The user says that there is no number on the unit."""
+    shaped: tuple[str, ...] = ()
+    """Unlabelled tokens with the shape of an Anker serial: ready to paste, never judged by a rule."""
 
     def __repr__(self) -> str:
         return f"Marks({len(self.given)} given)"
@@ -90,6 +92,7 @@ def marks(serial: str, texts: Sequence[str], tokens: Sequence[str]) -> Marks:
         tuple(dict.fromkeys(codes)),
         tuple(dict.fromkeys(made)),
         absent,
+        tuple(t for t in dict.fromkeys(loose) if anker_shape(t) and t not in given),
     )
 
 
