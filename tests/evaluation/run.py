@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import baseline
+
 from denchi.daemon.pipeline import SessionPipe
 from denchi.health import profiles
 from denchi.health.engine import HealthEngine
@@ -37,6 +39,8 @@ THERMAL = (
     "excess_caution_k", "excess_danger_k", "idle_excess_caution_k", "rise_caution_k_min", "rise_danger_k_min",
 )  # fmt: skip
 """The limits that the trade-off multiplies; absolute temperatures stay."""
+BASELINE = (True, 0.0)
+"""The place of the fixed thresholds among the ways to judge."""
 FACTORS = (0.6, 0.8, 1.0, 1.25, 1.6)
 
 
@@ -109,9 +113,11 @@ def work(job: Job) -> dict[tuple[bool, float], Outcome]:
     """Simulate one session and judge it in every way that is asked for."""
     drawn = population.draw(job.seed, fault_share=job.fault_share)
     made = record(drawn.params, job.seed, drawn.hours, drawn.meter, start_ns=START_NS)
+    plain = baseline.found(made.block, START_NS, probe=True)
     out = {(True, f): judge(drawn, made, probe=True, factor=f) for f in job.factors}
     if job.blind:
         out[(False, 1.0)] = judge(drawn, made, probe=False, factor=1.0)
+    out[BASELINE] = replace(out[(True, 1.0)], found=plain)
     return out
 
 
@@ -195,7 +201,7 @@ def show_false(outcomes: list[Outcome]) -> None:
 
 def show_trade(by_way: dict[tuple[bool, float], list[Outcome]]) -> None:
     """Detection against false alarms over a factor on the thermal limits."""
-    factors = sorted({f for probe, f in by_way if probe})
+    factors = sorted({f for probe, f in by_way if probe and f > 0.0})
     if len(factors) < 2:
         return
     common = set.intersection(*({o.seed for o in by_way[(True, f)]} for f in factors))
@@ -216,6 +222,17 @@ def show_trade(by_way: dict[tuple[bool, float], list[Outcome]]) -> None:
         )
 
 
+def show_baseline(outcomes: list[Outcome]) -> None:
+    """How hard the population is: the fixed thresholds on the same sessions."""
+    every = evaluation.score_kinds(outcomes)[-1]
+    false = evaluation.score_falses(outcomes)[-1]
+    print(
+        f"\nFixed thresholds on the same sessions, with probe: "
+        f"{_share(every.detected_with_trace, every.with_trace)} of faults with a trace, "
+        f"{false.per_1000_h(false.cautions):.0f} false alarms /1000 h (one of a kind a session)"
+    )
+
+
 def show(by_way: dict[tuple[bool, float], list[Outcome]]) -> None:
     """All tables."""
     for probe in (True, False):
@@ -228,6 +245,7 @@ def show(by_way: dict[tuple[bool, float], list[Outcome]]) -> None:
         show_leads(outcomes)
         print()
         show_false(outcomes)
+    show_baseline(by_way[BASELINE])
     show_trade(by_way)
 
 

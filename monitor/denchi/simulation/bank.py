@@ -301,7 +301,8 @@ class Bank:
         self._paused = hottest > (45.0 if self._paused else 50.0) or coldest < 0.0
         allowed = 0.0 if self._paused else 0.5 if coldest < 10.0 else 1.0
         most_a = bank.charge_a * allowed
-        most_a = min(most_a, bank.charge_w * bank.charge_efficiency / max(self._node_v, 2.5))
+        most_w = min(bank.charge_w, bank.charge_input_a * segment.volts)
+        most_a = min(most_a, most_w * bank.charge_efficiency / max(self._node_v, 2.5))
         amps = min(most_a, max(0.0, g * bank.charge_v - s))
         taper_lost = fault.kind == "charge_no_taper" and self.t_s >= fault.onset_s
         if taper_lost and allowed:

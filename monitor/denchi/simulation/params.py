@@ -71,7 +71,8 @@ class BankParams:
     taper_stop: float = 0.05
     """Charging ends below this fraction of ``charge_a``."""
     charge_w: float = 18.0
-    """Most the charger takes from its input."""
+    """Most the charger takes from its input, and at most ``charge_input_a``."""
+    charge_input_a: float = 3.0
     idle_input_a: float = 0.015
     entropic_v: float = 0.02
 

@@ -132,7 +132,7 @@ def _bank(rng: random.Random, charging: bool) -> BankParams:
         limit_a=3.4 if watts < 50 else 5.2,
         limit_w=watts * 1.25,
         uvlo_v=uvlo_v,
-        recover_v=9.9 if rng.random() < 0.7 else rng.uniform(3.2, 3.5),
+        recover_v=9.9 if rng.random() < 0.85 else rng.uniform(3.2, 3.5),
         auto_off_a=rng.uniform(0.03, 0.1),
         auto_off_s=rng.uniform(10.0, 90.0) if rng.random() < 0.8 else math.inf,
         charge_a=ah * rng.uniform(0.2, 0.6),

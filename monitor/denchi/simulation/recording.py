@@ -178,8 +178,8 @@ def traces(track: Track, sound: Track, params: SessionParams) -> dict[str, float
 
     heat: the probe 4 K warmer for 3 min. voltage: 3 % of the contract away for 40 s at the same
     current. dropout: the second collapse below 2.5 V that the sound bank does not have.
-    early_cut: a lasting end with less than 60 % of 3.7 V times the true capacity delivered, which
-    the sound bank passes. charge: 25 min of input current a quarter of its peak above the sound
+    early_cut: a session that starts full ends for good with less than 60 % of 3.7 V times the
+    true capacity delivered, which the sound bank passes. charge: 25 min of input current a quarter of its peak above the sound
     bank's.
     """
     n = min(len(track["t_s"]), len(sound["t_s"]))
@@ -221,7 +221,8 @@ def _early_cut(track: Track, sound: Track, params: SessionParams, n: int) -> flo
     wh = float(watts.sum()) * BATCH_STEP_S / 3600.0
     sound_wh = float(np.maximum(sound["vbus_v"] * sound["ibus_a"], 0.0).sum()) * BATCH_STEP_S / 3600
     rated = 3.7 * params.bank.capacity_ah
-    early = wh < 0.6 * rated * params.bank.start_soc and sound_wh > wh + 0.1 * rated
+    full = params.bank.start_soc >= 0.95
+    early = full and wh < 0.6 * rated and sound_wh > wh + 0.1 * rated
     return float(track["t_s"][min(last, n - 1)]) if early else None
 
 
