@@ -18,6 +18,11 @@ class _Parts(click.Group):
         """The parts, in the order in which people need them."""
         return list(PARTS)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table above; no part is imported for the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in PARTS.items()])
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one part."""
         if cmd_name not in PARTS:
