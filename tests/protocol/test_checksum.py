@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from denchi_protocol import checksum
@@ -26,6 +26,7 @@ def test_published_check_values(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
+@settings(deadline=None)
 @given(data=st.data())
 def test_rows_agree_with_single_frames(name: str, data: st.DataObject) -> None:
     crc: Crc = getattr(checksum, name)

@@ -5,7 +5,7 @@ from binascii import crc_hqx
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from denchi_protocol.codec import DeviceInfo, MeterGap, Rejected, Scene, Send, StillScene, Wait
@@ -156,6 +156,7 @@ def test_stamps_follow_the_boards_clock() -> None:
     assert abs(steps - 20 * MS).max() < MS
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_chunking_gives_the_same_events(data: st.DataObject) -> None:
     stream = (
@@ -180,6 +181,7 @@ def test_any_chunking_gives_the_same_events(data: st.DataObject) -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_damage_never_makes_a_value(data: st.DataObject) -> None:
     good = [sample(i) for i in range(30)]
@@ -197,6 +199,7 @@ def test_damage_never_makes_a_value(data: st.DataObject) -> None:
     assert len(block) >= len(stream) // len(good[0]) - 2
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=3000))
 def test_garbage_never_raises_and_never_measures(garbage: bytes) -> None:
     codec = BoardCodec()
@@ -208,6 +211,7 @@ def test_garbage_never_raises_and_never_measures(garbage: bytes) -> None:
     assert len(blocks(codec.feed(b"\n" + sample(1), T0 + MS))) == 1
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
