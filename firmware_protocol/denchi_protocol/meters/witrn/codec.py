@@ -1,0 +1,215 @@
+"""WITRN host side: listens to 64-byte reports, 100 a second. Nothing is ever sent.
+
+Facts and their sources: README.md beside this file.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import numpy as np
+
+from denchi_protocol.checksum import sum8
+from denchi_protocol.codec import (
+    Action,
+    Closing,
+    Done,
+    Event,
+    Frames,
+    PdMessage,
+    Rejected,
+    Telemetry,
+    Wait,
+)
+from denchi_protocol.devclock import DeviceClock
+from denchi_protocol.fields import check_run, unsigned
+from denchi_protocol.framing import MORE, Framer, Junk, Verdict
+from denchi_protocol.samples import (
+    MISSING,
+    TIME_STEP_NS,
+    Floats,
+    Int64s,
+    Quality,
+    SampleBlock,
+    to_column,
+)
+
+MS: Final = 1_000_000
+REPORT: Final = 64
+MEASUREMENT, PD = 0xFF, 0xFE
+SECOND: Final = 0x55
+COMMAND: Final = 0x1A
+PAYLOAD: Final = 52
+SOPS: Final = {0xE0: "SOP", 0xC0: "SOP'", 0xA0: "SOP''", 0x80: "SOP'_Debug", 0x60: "SOP''_Debug"}
+
+NOT_MEASURED_C: Final = 25.0
+"""What models without a sensor on their board report as its temperature, always."""
+NO_PROBE_C: Final = -40.0
+"""An unplugged probe reads -50 to -80 degC."""
+WRAP_MS: Final = 256_000
+LATE_MS: Final = 500
+"""Device time counts while it goes along with the arrivals this closely."""
+COUNTERS_NS: Final = 1_000 * MS
+
+
+def _milliseconds() -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    """(256, 100): milliseconds within a second by their low byte and their last two digits; -1 none."""
+    table = np.full((256, 100), -1, np.int64)
+    ms = np.arange(1000)
+    table[ms & 0xFF, ms % 100] = ms
+    return table
+
+
+_MILLISECONDS: Final = _milliseconds()
+
+
+def _rule(view: bytes) -> Verdict:
+    if view[0] == PD:
+        return _rule_pd(view)
+    if len(view) >= 2 and view[1] != SECOND:
+        return 1, "no report begins here"
+    if len(view) < REPORT:
+        return MORE
+    if sum8(view[8:62]) != view[62] or (sum8(view[:8]) + view[62]) & 0xFF != view[63]:
+        return REPORT, "wrong checksum"
+    if view[8] != COMMAND or view[9] != PAYLOAD:
+        return REPORT, f"unknown report {view[8]:02x}"
+    return REPORT, ""
+
+
+def _rule_pd(view: bytes) -> Verdict:
+    """PD reports have no checksum: length, kind and object count have to agree."""
+    if len(view) >= 2 and not (3 <= view[1] <= REPORT - 2 and view[1] % 2):
+        return 1, "no report begins here"
+    if len(view) >= 3 and view[2] not in SOPS:
+        return 1, "no report begins here"
+    if len(view) >= 5 and 2 + 4 * (view[4] >> 4 & 7) != view[1] - 1:
+        return 1, "PD message of another length"
+    return (REPORT, "") if len(view) >= REPORT else MORE
+
+
+class WitrnCodec:
+    """One connection to a WITRN meter. ``probe``: where the user has put the meter's own probe."""
+
+    def __init__(self, probe: Literal["case", "ambient"] = "case") -> None:
+        self._probe = f"temp_mc.{probe}"
+        self._framer = Framer(_rule, bytes((MEASUREMENT, PD)), longest=REPORT)
+        self._clock = DeviceClock()
+        self._last_ms: int | None = None
+        self._unwrapped_ms = 0
+        self._last_arrival_ns = 0
+        self._last_t_ns: int | None = None
+        self._told_ns: int | None = None
+
+    def next(self, now_ns: int) -> Action:
+        """Only listen."""
+        return Wait(now_ns + 1000 * MS)
+
+    def close(self, now_ns: int) -> Closing:
+        """Nothing to stop: the meter ends when nobody reads."""
+        return Done()
+
+    def feed(self, data: bytes, t_ns: int) -> list[Event]:
+        """Take bytes; every whole report becomes a sample or a PD message."""
+        events: list[Event] = []
+        run: list[bytes] = []
+        for piece in self._framer.feed(data):
+            if isinstance(piece, bytes) and piece[0] == MEASUREMENT:
+                run.append(piece)
+                continue
+            self._measured(run, t_ns, events)
+            run = []
+            if isinstance(piece, Junk):
+                events.append(Rejected(t_ns, piece.reason, piece.data))
+            else:
+                events.append(PdMessage(t_ns, SOPS[piece[2]], piece[3 : piece[1] + 2]))
+        self._measured(run, t_ns, events)
+        return events
+
+    def _measured(self, run: list[bytes], t_ns: int, events: list[Event]) -> None:
+        if not run:
+            return
+        frames = np.frombuffer(b"".join(run), np.uint8).reshape(-1, REPORT)
+        events.append(self.decode_run(frames, self._stamps(frames, t_ns)))
+        if self._told_ns is None or t_ns - self._told_ns >= COUNTERS_NS:
+            self._told_ns = t_ns
+            events.append(Telemetry(t_ns, _counters(frames[-1:])))
+
+    def _stamps(self, frames: Frames, t_ns: int) -> Int64s:
+        """Device time where it holds together and goes along with the arrivals; else arrival."""
+        ms = device_ms(frames)
+        before = self._last_ms
+        last_arrival, self._last_arrival_ns = self._last_arrival_ns, t_ns
+        self._last_ms = None if (ms < 0).any() else int(ms[-1])
+        even = False
+        if before is not None and self._last_ms is not None:
+            steps = np.diff(ms, prepend=before) % WRAP_MS
+            total = int(steps.sum())
+            passed = (t_ns - last_arrival) // MS
+            even = bool((steps > 0).all()) and abs(total - passed) <= LATE_MS
+            if even:
+                self._unwrapped_ms += total
+                device = self._unwrapped_ms - (total - np.cumsum(steps))
+                stamps = self._clock.stamps(device * MS, t_ns)
+        if not even:
+            self._clock = DeviceClock()
+            n = len(frames)
+            floor = t_ns if self._last_t_ns is None else self._last_t_ns + TIME_STEP_NS
+            step = min(max((t_ns - floor) // n, TIME_STEP_NS), 10 * MS)
+            stamps = t_ns - step * np.arange(n - 1, -1, -1, dtype=np.int64)
+        if self._last_t_ns is not None:
+            ramp = np.arange(1, len(stamps) + 1, dtype=np.int64) * TIME_STEP_NS
+            stamps = np.maximum(stamps, self._last_t_ns + ramp)
+        self._last_t_ns = int(stamps[-1])
+        return stamps
+
+    def decode_run(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
+        """Decode checked measurement reports (n, 64).
+
+        Current is signed by direction and model. The board's temperature is MISSING where it reads
+        exactly 25.0 degC (models without a sensor), the probe's where none is plugged in.
+        """
+        check_run(frames, t_ns)
+        board, probe = _float(frames, 38), _float(frames, 42)
+        no_board = ~np.isfinite(board) | (board == NOT_MEASURED_C)
+        no_probe = ~np.isfinite(probe) | (probe < NO_PROBE_C)
+        columns = {
+            "vbus_uv": to_column(_float(frames, 46), "vbus_uv"),
+            "ibus_ua": to_column(_float(frames, 50), "ibus_ua"),
+            "dp_uv": to_column(_float(frames, 30), "dp_uv"),
+            "dm_uv": to_column(_float(frames, 34), "dm_uv"),
+            "temp_mc.meter": to_column(np.where(no_board, np.nan, board), "temp_mc.meter"),
+            self._probe: to_column(np.where(no_probe, np.nan, probe), self._probe),
+        }
+        cc = [unsigned(frames, at, 1) for at in (55, 56)]
+        # Reserved on older models: both zero is taken for that, never for two measured zeros.
+        measured = (cc[0] | cc[1]) != 0
+        for name, raw in zip(("cc1_uv", "cc2_uv"), cc, strict=True):
+            columns[name] = np.where(measured, raw * 100_000, MISSING).astype(np.int32)
+        return SampleBlock(t_ns, columns, np.full(len(frames), Quality.NONE, np.uint16))
+
+
+def device_ms(frames: Frames) -> Int64s:
+    """Device milliseconds modulo 256 s, (n,); -1 where the bytes of the time contradict each other."""
+    low, digits = unsigned(frames, 3, 1), unsigned(frames, 6, 1)
+    within = _MILLISECONDS[low, np.minimum(digits, 99)]
+    ms = unsigned(frames, 2, 1) * 1000 + within
+    return np.where((within < 0) | (digits > 99), -1, ms)
+
+
+def _float(frames: Frames, at: int) -> Floats:
+    """Little-endian f32 at ``at``; what is beyond a million is no number of this meter."""
+    values = np.ascontiguousarray(frames[:, at : at + 4]).view("<f4")[:, 0].astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(values) < 1e6, values, np.nan)
+
+
+def _counters(frame: Frames) -> dict[str, float]:
+    values = {
+        "capacity_ah": float(_float(frame, 14)[0]),
+        "energy_wh": float(_float(frame, 18)[0]),
+        "record_s": float(unsigned(frame, 22, 4, little=True)[0]),
+        "uptime_s": float(unsigned(frame, 26, 4, little=True)[0]),
+        "group": float(frame[0, 54]),
+    }
+    return {name: value for name, value in values.items() if np.isfinite(value)}
