@@ -53,7 +53,7 @@ class Outcome:
     truth: Truth
     size: float
     awkward: tuple[str, ...]
-    load: str
+    position: str
     probe: bool
     found: tuple[Found, ...]
 
