@@ -19,7 +19,6 @@ from denchi_protocol.codec import MeterSpec, SerialMatch, SysfsMatch, UsbMatch
 
 log = logging.getLogger(__name__)
 SYSFS: Final = Path("/sys")
-CURE_UDEV: Final = "run `sudo denchi install udev` and plug the meter in again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ def matches_usb(match: UsbMatch, vid: int, pid: int, manufacturer: str, product:
 def _usb() -> tuple[list[Found], list[Unopenable]]:
     import usb.core
 
-    from denchi.transports.usb_common import backend, place_of, string_of
+    from denchi.transports.usb_common import CURE_UDEV, backend, no_permission, place_of, string_of
 
     wanted = {
         m.vid for s in registry.specs().values() for m in s.matches if isinstance(m, UsbMatch)
@@ -89,7 +88,7 @@ def _usb() -> tuple[list[Found], list[Unopenable]]:
         vid, pid = device.idVendor, device.idProduct
         if vid not in wanted:
             continue
-        reason = _permission(device)
+        reason = no_permission(device)
         manufacturer = "" if reason else string_of(device, device.iManufacturer)
         product = "" if reason else string_of(device, device.iProduct)
         serial = "" if reason else string_of(device, device.iSerialNumber)
@@ -112,27 +111,19 @@ def _usb() -> tuple[list[Found], list[Unopenable]]:
 def _specs_for(
     vid: int, pid: int, manufacturer: str, product: str, *, known: bool
 ) -> list[tuple[MeterSpec, UsbMatch]]:
-    hits = []
-    for spec in registry.specs().values():
-        for match in spec.matches:
-            if isinstance(match, UsbMatch) and (
-                matches_usb(match, vid, pid, manufacturer, product)
-                if known
-                else match.vid == vid and match.pid in (None, pid)
-            ):
-                hits.append((spec, match))
+    hits = [
+        (spec, match)
+        for spec in registry.specs().values()
+        for match in spec.matches
+        if isinstance(match, UsbMatch)
+        and (
+            matches_usb(match, vid, pid, manufacturer, product)
+            if known
+            else match.vid == vid and match.pid in (None, pid)
+        )
+    ]
     # An exact product id is more than a vendor's whole range.
     return sorted(hits, key=lambda hit: hit[1].pid is None)
-
-
-def _permission(device: Any) -> str:
-    """Why a USB device cannot be opened, empty when it can, as far as its node tells."""
-    if not sys.platform.startswith("linux"):
-        return ""
-    node = Path(f"/dev/bus/usb/{device.bus:03d}/{device.address:03d}")
-    if node.exists() and not os.access(node, os.R_OK | os.W_OK):
-        return f"no permission to open {node}"
-    return ""
 
 
 def _serial() -> tuple[list[Found], list[Unopenable]]:

@@ -1,7 +1,7 @@
 """USB HID: through libusb (pyusb) or through hidapi, picked by platform.
 
-Linux: libusb, which shares one permission rule with bulk meters; hidapi (hidraw) as second. macOS and
-Windows: hidapi, as the system never lets libusb claim a HID interface.
+Linux: libusb, which shares one permission rule with bulk meters; hidapi over the kernel's hidraw as
+second. macOS and Windows: hidapi, as the system never lets libusb claim a HID interface.
 """
 
 from __future__ import annotations
@@ -106,15 +106,28 @@ def _hid_interface(device: Any) -> Any:
     )
 
 
+def _hidapi() -> Any:
+    """hidapi's module. On Linux the one over hidraw: the kernel clears a stall there by itself, the one
+    over libusb asks a stalled endpoint for ever (seen in the USB lab) and is no second way anyway.
+    """
+    if sys.platform.startswith("linux"):
+        with suppress(ImportError):
+            import hidraw
+
+            return hidraw
+    import hid
+
+    return hid
+
+
 class HidapiHid:
     """HID reports through hidapi."""
 
     def __init__(self, locator: Locator, settings: HidSettings) -> None:
-        import hid
-
+        hidapi = _hidapi()
         self._settings = settings
-        path = _hidapi_path(locator)
-        self._device = hid.device()
+        path = _hidapi_path(hidapi, locator)
+        self._device = hidapi.device()
         try:
             self._device.open_path(path)
         except OSError as error:
@@ -146,7 +159,8 @@ class HidapiHid:
             raise DeviceGone("the meter has left", cure="plug it in")
 
     def reset(self) -> None:
-        """hidapi knows no reset; a re-open follows."""
+        """hidapi knows no reset: end this connection, a re-open follows."""
+        raise DeviceGone("the meter is silent and is opened again", cure="plug it in again")
 
     def close(self) -> None:
         """Close the device."""
@@ -154,10 +168,8 @@ class HidapiHid:
             self._device.close()
 
 
-def _hidapi_path(locator: Locator) -> bytes:
-    import hid
-
-    for one in hid.enumerate(locator.vid, locator.pid):
+def _hidapi_path(hidapi: Any, locator: Locator) -> bytes:
+    for one in hidapi.enumerate(locator.vid, locator.pid):
         if not locator.serial or one.get("serial_number") == locator.serial:
             return bytes(one["path"])
     raise DeviceGone(f"{locator} is not plugged in", cure="plug it in")

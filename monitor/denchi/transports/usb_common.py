@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import usb.core
@@ -50,16 +52,37 @@ def string_of(device: Any, index: int) -> str:
         return ""
 
 
+def no_permission(device: Any) -> str:
+    """Why a USB device cannot be opened, empty when it can, as far as its node tells."""
+    if not sys.platform.startswith("linux"):
+        return ""
+    node = Path(f"/dev/bus/usb/{device.bus:03d}/{device.address:03d}")
+    if node.exists() and not os.access(node, os.R_OK | os.W_OK):
+        return f"no permission to open {node}"
+    return ""
+
+
 def find(locator: Locator) -> Any:
-    """The device of a locator. Raises ``DeviceGone`` when none is there."""
+    """The device of a locator.
+
+    Raises ``DeviceGone`` when none is there, ``DeviceRefused`` when one is there that could be it and
+    whose serial number may not even be read.
+    """
+    locked = ""
     for device in usb.core.find(
         find_all=True, idVendor=locator.vid, idProduct=locator.pid, backend=backend()
     ):
-        if locator.serial and string_of(device, device.iSerialNumber) != locator.serial:
-            continue
         if locator.path and not locator.serial and place_of(device) != locator.path:
             continue
+        if locator.serial:
+            if reason := no_permission(device):
+                locked = reason
+                continue
+            if string_of(device, device.iSerialNumber) != locator.serial:
+                continue
         return device
+    if locked:
+        raise DeviceRefused(locked, cure=CURE_UDEV)
     raise DeviceGone(f"{locator} is not plugged in", cure="plug it in")
 
 
