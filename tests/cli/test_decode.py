@@ -150,10 +150,25 @@ def test_batteries_and_counters():
 
 @pytest.mark.parametrize("path", sorted(CAPTURES.glob("*/*.jsonl")), ids=lambda p: p.stem)
 def test_every_capture_of_the_project_decodes(path):
-    code, lines, _ = run(str(path))
+    pd = path.parent.name == "usb_pd"
+    code, lines, _ = run(*(["--pd"] if pd else []), str(path))
     assert code == 0
     assert lines
-    assert all("t_s" in line for line in lines)
+    assert all(("type" if pd else "t_s") in line for line in lines)
+
+
+def test_pd_messages_of_a_meter_are_read_in_their_order():
+    """A KM003C tells samples and PD in one reply; the messages carry the names of the PD decoder."""
+    real = [
+        v
+        for v in vectors("power_z")
+        if "direction" not in v["decoded"]
+        and any(p.get("att") == 16 for p in v["decoded"].get("packets", ()))
+    ]
+    assert len(real) > 10
+    _, lines, _ = run("--meter", "km003c", lines=[v["hex"] for v in real])
+    types = [line["type"] for line in lines if "sop" in line]
+    assert {"GoodCRC", "Source_Capabilities", "Request", "Accept", "PS_RDY"} <= set(types)
 
 
 def test_a_damaged_capture_is_an_error_with_its_line():

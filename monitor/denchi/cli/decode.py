@@ -15,7 +15,8 @@ import click
 from denchi.cli.common import json_option, talk
 
 if TYPE_CHECKING:
-    from denchi_protocol.codec import Codec, Event, MeterSpec
+    from denchi_protocol.codec import Codec, Event, MeterSpec, PdMessage
+    from denchi_protocol.usb_pd import Decoder
 
 SHOWN_ERRORS = 20
 NOTHING = "no whole frame of this meter, or one that carries no value"
@@ -35,9 +36,9 @@ def decode(file: Path, meter: str | None, pd: bool, as_json: bool) -> int:
     if pd and meter:
         raise click.UsageError("--pd and --meter exclude each other")
     if pd:
-        from importlib import import_module
+        from denchi.cli.decode_pd import decode_pd
 
-        return int(import_module("denchi.cli.decode_pd").decode_pd(_text(file), as_json))
+        return decode_pd(_text(file), as_json)
     from denchi.drivers import registry
 
     spec = registry.get(meter) if meter else None
@@ -103,8 +104,11 @@ def frame_bytes(text: str) -> bytes:
 
 
 def _hex(lines: Iterable[str], spec: MeterSpec, as_json: bool) -> int:
+    from denchi_protocol.usb_pd import Decoder
+
     told = _Told()
     reader = _Frames(spec)
+    pd = Decoder()
     for number, text in enumerate(lines, 1):
         if not text.strip() or text.lstrip().startswith("#"):
             continue
@@ -115,7 +119,7 @@ def _hex(lines: Iterable[str], spec: MeterSpec, as_json: bool) -> int:
             continue
         for where, reason in reader.take(number, data):
             told.say(where, reason)
-        _print(reader.events, spec, None, as_json)
+        _print(reader.events, spec, None, pd, as_json)
     for where, reason in reader.end():
         told.say(where, reason)
     return told.close()
@@ -202,9 +206,11 @@ def _capture(lines: Iterable[str], file: Path, spec: MeterSpec | None, as_json: 
     from denchi_protocol import capture, playback
     from denchi_protocol.codec import Rejected
     from denchi_protocol.errors import CaptureError
+    from denchi_protocol.usb_pd import Decoder
 
     source = iter(lines)
     rejected = 0
+    pd = Decoder()
     start_ns: int | None = None
     try:
         header = capture.read_header(next(source))
@@ -215,7 +221,7 @@ def _capture(lines: Iterable[str], file: Path, spec: MeterSpec | None, as_json: 
             return 0
         start_ns = first.t_ns
         for events in playback.events(spec.codec(), itertools.chain([first], chunks)):
-            _print(events, spec, start_ns, as_json)
+            _print(events, spec, start_ns, pd, as_json)
             rejected += sum(isinstance(event, Rejected) for event in events)
     except CaptureError as error:
         raise InputError(f"{file}: {error}", cure="everything before it was decoded") from None
@@ -239,12 +245,13 @@ KEYS = {
 
 
 def event_lines(
-    events: Iterable[Event], spec: MeterSpec, start_ns: int | None
+    events: Iterable[Event], spec: MeterSpec, start_ns: int | None, pd: Decoder | None = None
 ) -> Iterator[dict[str, Any]]:
     """Decode lines (DESIGN.md §6) of the events of one frame or read.
 
     ``start_ns`` None: frames without a time, ``t_s`` is null. What the frame tells beside its samples
-    stands in its last sample's line, or in a line of its own.
+    stands in its last sample's line, or in a line of its own. ``pd`` reads the PD messages of a row of
+    frames in their order; without it they stand as wire bytes.
     """
     from denchi_protocol.codec import DeviceInfo, PdMessage, Telemetry
     from denchi_protocol.samples import SampleBlock
@@ -265,7 +272,7 @@ def event_lines(
             beside["device"] = _device(event)
             beside_ns = event.t_ns
         elif isinstance(event, PdMessage):
-            messages.append(_message(event, start_ns))
+            messages.append(_message(event, start_ns, pd))
     if beside and not samples:
         samples = [{"t_s": _seconds(beside_ns, start_ns)}]
     if beside:
@@ -305,13 +312,17 @@ def _device(info: Any) -> dict[str, Any]:
     return told | rest
 
 
-def _message(message: Any, start_ns: int | None) -> dict[str, Any]:
-    line = {"t_s": _seconds(message.t_ns, start_ns), "sop": message.sop}
-    return line | {"wire": message.wire.hex(), "crc_ok": message.crc_ok}
+def _message(message: PdMessage, start_ns: int | None, pd: Decoder | None) -> dict[str, Any]:
+    line: dict[str, Any] = {"t_s": _seconds(message.t_ns, start_ns)}
+    if pd is None:
+        return line | {"sop": message.sop, "wire": message.wire.hex(), "crc_ok": message.crc_ok}
+    return line | dict(pd.feed(message).to_json())
 
 
-def _print(events: list[Event], spec: MeterSpec, start_ns: int | None, as_json: bool) -> None:
-    for line in event_lines(events, spec, start_ns):
+def _print(
+    events: list[Event], spec: MeterSpec, start_ns: int | None, pd: Decoder, as_json: bool
+) -> None:
+    for line in event_lines(events, spec, start_ns, pd):
         click.echo(json.dumps(line, ensure_ascii=False) if as_json else _plain(line))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import serial
 
@@ -12,23 +13,38 @@ from denchi.errors import DeviceGone, DeviceRefused
 from denchi.locator import Locator
 from denchi_protocol.codec import SerialSettings
 
+try:
+    import termios
+
+    _OPENING: tuple[type[Exception], ...] = (OSError, ValueError, termios.error)
+except ImportError:  # Windows
+    _OPENING = (OSError, ValueError)
+# serial.SerialException is an OSError; termios.error is not.
+
+
+def _is_pty(path: str) -> bool:
+    return Path(path).resolve().is_relative_to("/dev/pts")
+
 
 class SerialTransport:
     """One serial port. Modem lines are left alone where they are not there (PTYs answer ENOTTY)."""
 
     def __init__(self, locator: Locator, settings: SerialSettings) -> None:
         self._settings = settings
+        # A pseudo-terminal has no bits on a line and refuses a parity (EINVAL); without one it carries
+        # the same bytes.
+        parity = "N" if _is_pty(locator.path) else settings.parity
         try:
             self._port = serial.Serial(
                 locator.path,
                 baudrate=settings.baud,
-                parity=settings.parity,
+                parity=parity,
                 stopbits=settings.stop_bits,
                 timeout=0,
                 write_timeout=1.0,
                 exclusive=True,
             )
-        except (serial.SerialException, OSError, ValueError) as error:
+        except _OPENING as error:
             raise _opening(error, locator) from None
 
     def read(self, timeout_s: float) -> bytes:
