@@ -88,6 +88,11 @@ class Bank:
         self._note(room.ambient_c)
         self.before = self.now
 
+    @property
+    def segment(self) -> Segment:
+        """What is connected now."""
+        return self._segment
+
     # -- what is asked of it -----------------------------------------------------------------
 
     def advance(self) -> Instant:

@@ -98,8 +98,7 @@ class BankScene:
 
     def _converse(self, talk: Conversation, attach: bool) -> None:
         """New contract on attach, after a collapse, and when the sink asks for another voltage."""
-        wanted = max(p.start_s for p in self._bank.params.segments if p.start_s <= self._bank.t_s)
-        volts = next(p.volts for p in self._bank.params.segments if p.start_s == wanted)
+        volts = self._bank.segment.volts
         if volts == self._contract_v and not attach:
             return
         self._contract_v = volts
