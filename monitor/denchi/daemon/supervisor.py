@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sqlite3
 import threading
 from collections.abc import Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +19,7 @@ from denchi.clock import SYSTEM, AnchoredClock, Clock, iso
 from denchi.config import BenchConfig, Settings
 from denchi.daemon.bench import Bench, LinkView, Services
 from denchi.daemon.hub import Hub
+from denchi.daemon.lines import finding_line
 from denchi.errors import DenchiError
 from denchi.model import Finding, Origin, Unit
 from denchi.text import clean
@@ -299,9 +302,41 @@ class Supervisor:
         self._lists = None
         for bench in self.benches.values():
             bench.recheck()
+        self._recheck_records()
+
+    def _recheck_records(self) -> None:
+        """Ask again about the units of the journal; a journal in trouble must not stop the upkeep."""
+        try:
+            self._tell_listed()
+        except (DenchiError, OSError, sqlite3.Error) as error:
+            log.error("recall lists: the units in the records could not be checked: %s", error)
+
+    def _tell_listed(self) -> None:
+        """Units of the journal that the lists now name: a finding in their last session, and an alarm."""
+        from denchi.daemon.known_units import newly_listed
+        from denchi.recalls.recheck import unit_label
+        from denchi.store.rows import unit_key
+
+        now_ns = self.clock.wall_ns()
+        today = datetime.fromtimestamp(now_ns / 1e9, UTC).date()
+        present = {unit_key(bench.unit) for bench in self.benches.values()}
+        country = self.settings.recall.country
+        with closing(self.journal.reader()) as reader:
+            found = newly_listed(
+                reader, self.lists, now_ns, today, country=country, on_bench=present
+            )
+            for told in found:
+                self.progress += 1
+                id_ = self.journal.add_finding(told.known.session_id, told.finding)
+                line = finding_line(
+                    told.finding, told.known.started_ns, id_=id_, session=told.known.session_id
+                )
+                self.hub.publish({"type": "finding"} | line)
+                if self._alarms is not None:
+                    self._alarms.tell(unit_label(told.known.unit), id_, told.finding)
 
     def _recall_finding(self, answer: RecallAnswer, t_ns: int) -> Finding | None:
-        from denchi.recalls.answer import finding_for
+        from denchi.recalls.recheck import finding_for
 
         return finding_for(answer, t_ns)
 
@@ -369,6 +404,7 @@ class Supervisor:
 
     def _upkeep(self) -> None:
         last_lists = self._lists_stamp()
+        self._recheck_records()
         while not self._stop.wait(1.0):
             self.progress += 1
             if self.hub.listened:
@@ -378,13 +414,14 @@ class Supervisor:
                 last_lists = stamp
                 self.reload_lists()
 
-    def _lists_stamp(self) -> float:
-        newest = 0.0
-        folder = self.data_dir / "recalls"
-        if folder.is_dir():
-            for path in folder.iterdir():
-                newest = max(newest, path.stat().st_mtime)
-        return newest
+    def _lists_stamp(self) -> frozenset[tuple[str, int, int]]:
+        """Name, time and size of each list; one that comes or goes meanwhile is seen a second later."""
+        seen = set()
+        for path in (self.data_dir / "recalls").glob("*.json"):
+            with suppress(OSError):
+                stat = path.stat()
+                seen.add((path.name, stat.st_mtime_ns, stat.st_size))
+        return frozenset(seen)
 
     # -- state -----------------------------------------------------------------------------------
 

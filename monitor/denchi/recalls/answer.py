@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any, Final
 
 from denchi.i18n import Text
-from denchi.model import Finding, RecallMatch, RecallStatus, Severity, Unit
+from denchi.model import RecallMatch, RecallStatus, Unit
 from denchi.recalls import serials
 from denchi.recalls.ages import stale_lists, stale_text
 from denchi.recalls.facts import country_code
@@ -273,85 +273,3 @@ def _hint(top: Sequence[Match], params: Mapping[str, str]) -> list[Text]:
             **params,
         )
     ]
-
-
-# -- for the daemon ------------------------------------------------------------------------------
-
-
-def recheck(
-    units: Iterable[Unit], old: RecallLists, new: RecallLists, *, today: date | None = None
-) -> list[tuple[Unit, RecallAnswer]]:
-    """Units that the new lists name more seriously than the old ones did, or in a further notice.
-
-    Only ``affected`` and ``check_serial`` count. ``today`` defaults to the date of the newest list.
-    """
-    day = today or date.fromisoformat(new.newest or "1970-01-01")
-    changed = []
-    for unit in units:
-        before, after = check(unit, old, today=day), check(unit, new, today=day)
-        if after.status < RecallStatus.CHECK_SERIAL:
-            continue
-        known = {m.notice.id for m in before.matches if m.status >= RecallStatus.CHECK_SERIAL}
-        named = {m.notice.id for m in after.matches if m.status >= RecallStatus.CHECK_SERIAL}
-        if after.status > before.status or named - known:
-            changed.append((unit, after))
-    return changed
-
-
-def finding_for(answer: RecallAnswer, t_ns: int) -> Finding | None:
-    """The finding that an answer raises: danger, caution or info; None when no list names the unit."""
-    if answer.status is RecallStatus.NOT_LISTED:
-        return None
-    severity, advice = {
-        RecallStatus.AFFECTED: (
-            Severity.DANGER,
-            t(
-                "Stop using and charging it. Do not test it under load. Follow the notice: {url}",
-                url=_where(answer),
-            ),
-        ),
-        RecallStatus.CHECK_SERIAL: (
-            Severity.CAUTION,
-            t("Ask the maker with the serial number: {url}", url=_where(answer)),
-        ),
-        RecallStatus.BRAND_HINT: (
-            Severity.INFO,
-            t("Read the model number on the label and check it: {url}", url=_where(answer)),
-        ),
-    }[answer.status]
-    top = next(m for m in answer.matches if m.status is answer.status)
-    models = ", ".join(top.models or top.notice.models) or top.notice.product
-    params = {
-        "models": clean(models, 120),
-        "notice": clean(f"{top.notice.jurisdiction} {top.notice.label}", 120),
-    }
-    message = {
-        RecallStatus.AFFECTED: t("The unit is recalled: {models}, {notice}", **params),
-        RecallStatus.CHECK_SERIAL: t(
-            "The serial has to be checked with the maker: {models}, {notice}", **params
-        ),
-        RecallStatus.BRAND_HINT: t(
-            "A recall of this brand is on the lists: {models}, {notice}", **params
-        ),
-    }[answer.status]
-    return Finding(
-        code=f"recall_{answer.status.word}",
-        family="recall",
-        severity=severity,
-        onset_ns=t_ns,
-        t_ns=t_ns,
-        message=message,
-        advice=advice,
-        source=clean(
-            f"{top.notice.id}, list {top.notice.list_name} of {top.notice.list_date}", 200
-        ),
-    )
-
-
-def _where(answer: RecallAnswer) -> str:
-    for match in answer.matches:
-        if match.status is answer.status:
-            link = web_link(match.notice.form) or web_link(match.notice.url)
-            if link:
-                return link
-    return "denchi recall"
