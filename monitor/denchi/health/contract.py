@@ -14,14 +14,14 @@ from typing import Final, Literal
 from denchi_protocol.codec import PdMessage
 
 NOMINAL_V: Final = (5.0, 9.0, 12.0, 15.0, 20.0, 28.0, 36.0, 48.0)
-SETTLE_S: Final = 4
+SETTLE_S: Final = 3
 """Seconds in a row within 2 % of each other."""
 SETTLE_FRAC: Final = 0.02
-NEAR_BELOW: Final = 0.07
+NEAR_BELOW: Final = 0.05
 NEAR_ABOVE: Final = 0.06
-"""A settled voltage is that of a nominal when it lies in -7 % .. +6 % of it (a loaded cable sags)."""
-FIRST_BELOW: Final = 0.16
-"""Of the first contract seen, a 5 V unit that sags from the beginning is still a 5 V unit."""
+"""A settled voltage is that of a nominal when it lies in -5 % .. +6 % of it."""
+BELOW_5V: Final = 0.16
+"""5 V is the voltage without any promise: a unit that sags from the beginning is still a 5 V unit."""
 STEP_V: Final = 1.5
 """A new contract is a step of at least this much; less is sag."""
 
@@ -52,6 +52,7 @@ class ContractWatch:
     def __init__(self) -> None:
         self.contract: Contract | None = None
         self._recent: deque[float] = deque(maxlen=SETTLE_S)
+        self._settled = 0.0
         self._pd: PdContract | None = None
 
     def pd(self, message: PdMessage) -> None:
@@ -76,11 +77,17 @@ class ContractWatch:
         if high - low > SETTLE_FRAC * high:
             return
         middle = (low + high) / 2
-        now = self.contract
+        now, before = self.contract, self._settled
+        self._settled = middle
         if now is not None and now.voltage_v is not None:
-            if abs(middle - now.voltage_v) < max(STEP_V, 0.16 * now.voltage_v):
+            near = max(STEP_V, 0.16 * now.voltage_v)
+            glides_up = middle > now.voltage_v * (1 + NEAR_ABOVE) and abs(middle - before) < 0.3
+            if abs(middle - now.voltage_v) < near and not (glides_up and now.voltage_v > 5.0):
                 return
-        nominal = _nominal(middle, FIRST_BELOW if now is None else NEAR_BELOW)
+        elif now is not None and abs(middle - before) < STEP_V / 2:
+            # A glide that passes a nominal is still a glide (PPS, AVS).
+            return
+        nominal = _nominal(middle)
         if nominal is None:
             if now is None or now.kind != "unknown":
                 self.contract = Contract("unknown", None, None, t_ns, "inferred", settled_ns=t_ns)
@@ -103,8 +110,9 @@ class ContractWatch:
         self._recent.clear()
 
 
-def _nominal(volts: float, below: float) -> float | None:
+def _nominal(volts: float) -> float | None:
     for nominal in NOMINAL_V:
+        below = BELOW_5V if nominal == 5.0 else NEAR_BELOW
         if nominal * (1 - below) <= volts <= nominal * (1 + NEAR_ABOVE):
             return nominal
     return None

@@ -121,6 +121,7 @@ class HealthEngine:
         self._row: Row | None = None
         """The newest closed row of the main instrument: what a slow meter still says."""
         self._places: dict[str, _Place] = {}
+        self._hot: set[str] = set()
         self._cells: tuple[float, ...] = ()
         self._cells_k = -1
         self._rows = 0
@@ -260,6 +261,10 @@ class HealthEngine:
             return []
         if row.k <= self._done_k:
             return []
+        for other, waiting in list(self._pending.items()):
+            # A probe's second that is over need not wait for its next sample.
+            if other not in MAIN and waiting.k <= row.k:
+                self._close(other, waiting)
         return self._through(row.k, row)
 
     def _place(self, name: str) -> _Place:
@@ -367,8 +372,13 @@ class HealthEngine:
             if not name.startswith("temp_mc."):
                 continue
             place = role if role in ("case", "ambient") else name[8:]
-            if place.split(".")[0] not in UNIT_PLACES or row.high(name) < low:
+            if place.split(".")[0] not in UNIT_PLACES:
                 continue
+            near = row.high(name) >= low
+            # What follows a value near the limit is shown too: "in a row" means the next sample.
+            if not near and place not in self._hot:
+                continue
+            (self._hot.add if near else self._hot.discard)(place)
             part = block[lo:hi]
             values = part.temp_c(name[8:])
             stamps, list_c = part.t_ns.tolist(), values.tolist()

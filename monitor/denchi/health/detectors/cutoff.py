@@ -15,6 +15,8 @@ from denchi.model import Finding, Severity
 DARK_S: Final = 45.0
 LOAD_A: Final = 0.3
 LOADED_S: Final = 60.0
+FROM_FULL: Final = "Charged fully, the unit switched off at {amps:.2f} A after {wh:.1f} Wh, {share:.0f} % of its rated {rated:.1f} Wh."
+FROM_UNKNOWN: Final = "The unit switched off at {amps:.2f} A after {wh:.1f} Wh, {share:.0f} % of its rated {rated:.1f} Wh; how full it was is not known."
 
 
 class Cutoff(Detector):
@@ -74,12 +76,11 @@ class Cutoff(Detector):
                 onset_ns=self._since_ns,
                 t_ns=s.t_ns,
                 message=text(
-                    "The unit switched off at {amps:.2f} A after {wh:.1f} Wh, {share:.0f} % of its rated {rated:.1f} Wh, from {start}.",
+                    FROM_FULL if full else FROM_UNKNOWN,
                     amps=self._load_a,
                     wh=self._wh,
                     share=share * 100,
                     rated=rated,
-                    start=start,
                 ),
                 advice=text(
                     "Charge it fully and measure once more from there. If it is the same, cells are worn or lost."

@@ -24,6 +24,16 @@ SOURCES: Final = {
     False: "denchi's own limit: a case at 60 °C left a median of 1 min in simulated hard shorts",
     True: "a maker's charging range after JEITA: slowed above 45 °C, none above 50 °C (docs.zebra.com)",
 }
+MESSAGES: Final = {
+    ("case", False): "The case of the unit is at {temp:.1f} °C (limit {limit:.0f} °C).",
+    (
+        "case",
+        True,
+    ): "The case of the unit is at {temp:.1f} °C while charging (limit {limit:.0f} °C).",
+    ("cell", False): "A cell of the unit is at {temp:.1f} °C (limit {limit:.0f} °C).",
+    ("cell", True): "A cell of the unit is at {temp:.1f} °C while charging (limit {limit:.0f} °C).",
+    ("pd", False): "The unit itself reports {temp:.1f} °C inside (limit {limit:.0f} °C).",
+}
 ADVICE_DANGER: Final = text(
     "Stop: take the load or charger off if you can do so without holding the unit, move people away, put it "
     "outdoors on stone or sand if that is possible without risk. Do not puncture it, do not charge it again. "
@@ -118,18 +128,14 @@ class OverTemperature(Detector):
         value: float, limit_c: float, charging: bool, ctx: Context,
     ) -> Finding:  # fmt: skip
         state = "while charging" if charging else "discharging or idle"
-        messages = {
-            "case": "The case of the unit is at {temp:.1f} °C (limit {limit:.0f} °C {state}).",
-            "cell": "A cell of the unit is at {temp:.1f} °C (limit {limit:.0f} °C {state}).",
-            "pd": "The unit itself reports {temp:.1f} °C inside (limit {limit:.0f} °C {state}).",
-        }
+        msgid = MESSAGES[place.split(".")[0], charging]
         return Finding(
             code=self.code,
             family="thermal",
             severity=severity,
             onset_ns=onset_ns,
             t_ns=t_ns,
-            message=text(messages[place.split(".")[0]], temp=value, limit=limit_c, state=state),
+            message=text(msgid, temp=value, limit=limit_c),
             advice=ADVICE_DANGER if severity is Severity.DANGER else ADVICE_CAUTION,
             measured=measured(temperature=(value, "degC")),
             limit=f"{limit_c:.0f} °C {state}",

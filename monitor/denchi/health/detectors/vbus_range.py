@@ -14,7 +14,7 @@ from denchi.model import Finding, Severity
 
 LOW_S: Final = 10.0
 BAD_S: Final = 20.0
-HIGH_S: Final = 3.0
+HIGH_S: Final = 8.0
 BAD_5V: Final = 4.4
 HIGH_5V: Final = 5.6
 TRANSITION_S: Final = 3
