@@ -75,6 +75,8 @@ class Gate:
     checked: bool = True
     sign: int = 1
     settle: bool = True
+    sensor_faults: bool = True
+    """Whether temperatures come from a sensor whose fault codes look like readings."""
     _settling: int = 0
     _held: list[SampleBlock] = field(default_factory=list)
     _last_ns: int | None = None
@@ -136,7 +138,7 @@ class Gate:
                     block = block.without(
                         name, (values < limit[0]) | (values > limit[1]), Quality.OUT_OF_RANGE
                     )
-            if stem == "temp_mc":
+            if stem == "temp_mc" and self.sensor_faults:
                 block = self._without_fault_codes(block, name)
         if not self.checked:
             for name in block.columns:

@@ -173,6 +173,11 @@ class ExtendedHeader(Word):
     SIZE: ClassVar[int] = 2
 
 
+def is_extended(wire: bytes) -> bool:
+    """Whether a wire message says that it is an extended one (cheap: looked at for each message)."""
+    return len(wire) >= 2 and bool(wire[1] & 0x80)
+
+
 CHUNK_BYTES: Final = 26
 """Data bytes of one chunk at most."""
 MAX_EXTENDED_BYTES: Final = 260

@@ -8,6 +8,7 @@ what cannot be read keeps its raw bytes and says why (``reason``).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -302,6 +303,10 @@ class Decoder:
         self.capabilities: tuple[Pdo, ...] = ()
         """The last list of the source; empty until one is seen, and after a hard reset."""
         self._assembler = Assembler()
+
+    def copy(self) -> Decoder:
+        """A decoder that goes on from the same past."""
+        return deepcopy(self)
 
     def feed(self, message: PdMessage) -> Message:
         """Decode the next message."""

@@ -14,6 +14,8 @@ from denchi_protocol.usb_pd.bits import A10, ONE, V50, V100, W250, Bits, Word
 
 KIND_MASK: Final = 0xC000_0000
 APDO_MASK: Final = 0xF000_0000
+EMPTY_PDO: Final = "(empty)"
+"""Text of a gap in a list."""
 MAX_PDOS: Final = 11
 """Seven SPR positions and four EPR ones; an RDO can name up to 15."""
 
@@ -241,7 +243,7 @@ class OtherPdo(_Pdo):
     @property
     def text(self) -> str:
         """One short line."""
-        return f"reserved kind 0x{self.reserved:08x}" if self.reserved else "(empty)"
+        return f"reserved kind 0x{self.reserved:08x}" if self.reserved else EMPTY_PDO
 
 
 Pdo: TypeAlias = (

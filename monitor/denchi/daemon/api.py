@@ -23,6 +23,7 @@ from denchi.text import clean
 
 if TYPE_CHECKING:
     from denchi.daemon.bench import Bench
+    from denchi.daemon.pd import PdPages
     from denchi.daemon.supervisor import Supervisor
     from denchi.store.reader import JournalReader
 
@@ -128,6 +129,16 @@ class Api:
     def __init__(self, supervisor: Supervisor) -> None:
         self.sup = supervisor
         self._reader: JournalReader | None = None
+        self._pd_pages: PdPages | None = None
+
+    @property
+    def pd_pages(self) -> PdPages:
+        """Where the readers of PD messages stand."""
+        if self._pd_pages is None:
+            from denchi.daemon.pd import PdPages
+
+            self._pd_pages = PdPages()
+        return self._pd_pages
 
     @property
     def reader(self) -> JournalReader:
@@ -286,12 +297,20 @@ class Api:
         limit = max(1, min(5000, _int(request, "limit", 500) or 500))
 
         def work() -> dict[str, Any]:
-            from denchi_protocol.usb_pd import decode
-
             self._stored(id_)
-            rows, nxt = self.reader.pd(id_, after, limit)
-            lines = [{"t_ns": m.t_ns} | decode(m.wire, m.sop).to_json() for m in rows]
-            return {"messages": lines, "next": nxt}
+            return self.pd_pages.page(self.reader, id_, after, limit)
+
+        return JSONResponse(await run_in_threadpool(work))
+
+    async def pd_summary(self, request: Request) -> Response:
+        """What a session's PD messages said: contract, capabilities, identity, batteries."""
+        id_ = request.path_params["id"]
+
+        def work() -> dict[str, Any]:
+            from denchi.daemon.pd import stored_summary
+
+            position = self._stored(id_).session.meta.meter_position
+            return {"pd": stored_summary(self.reader, id_, position)}
 
         return JSONResponse(await run_in_threadpool(work))
 
@@ -450,6 +469,7 @@ class Api:
             get("/v1/sessions/{id}/findings", self.findings),
             get("/v1/sessions/{id}/gaps", self.gaps),
             get("/v1/sessions/{id}/pd", self.pd),
+            get("/v1/sessions/{id}/pd/summary", self.pd_summary),
             get("/v1/recall", self.recall),
             get("/v1/meters", self.meters),
             get("/v1/doctor", self.doctor),

@@ -31,6 +31,7 @@ from denchi_protocol.codec import DeviceInfo, Event, MeterSpec, PdMessage
 from denchi_protocol.samples import SampleBlock
 
 if TYPE_CHECKING:
+    from denchi.daemon.pd import PdView
     from denchi.drivers.link import LinkState, MeterLink
     from denchi.health.profiles import Profile
     from denchi.recalls.answer import RecallAnswer
@@ -122,7 +123,7 @@ class Bench:
         """The maker's recorded answer for a serial: affected or not; None = not asked."""
         self.screening: Any = None
         self.acknowledged: set[str] = set()
-        self.pd_messages = 0
+        self._pd: PdView | None = None
         self.behind = 0
         self._services = services
         self._lock = threading.RLock()
@@ -205,7 +206,7 @@ class Bench:
             self._services.journal.begin_session(session)
             pipe = SessionPipe(session, engine, self._services.journal)
             self._live.clear()
-            self._lines, self.pd_messages = [], 0
+            self._lines, self._pd = [], None
             self.answers, self.symptoms, self.recall_answered = {}, (), None
             with self._gate_lock:
                 self._pipe = pipe
@@ -426,14 +427,19 @@ class Bench:
                 self._services.alarm(self.name, id_, finding)
 
     def _publish_pd(self, message: PdMessage) -> None:
-        self.pd_messages += 1
+        line = self._pd_view().feed(message)
         if self._services.hub.listened:
-            from denchi_protocol.usb_pd import decode
+            self._services.hub.publish({"type": "pd", "bench": self.name} | line)
 
-            line = decode(message.wire, message.sop).to_json()
-            self._services.hub.publish(
-                {"type": "pd", "bench": self.name, "t_ns": message.t_ns} | line
-            )
+    def _pd_view(self) -> PdView:
+        """The session's view of USB-PD; made with its first message."""
+        if self._pd is None:
+            from denchi.daemon.pd import PdView, unit_role
+
+            pipe = self._pipe
+            position = pipe.session.meta.meter_position if pipe else self.config.position
+            self._pd = PdView(unit_role(position))
+        return self._pd
 
     def _publish_state(self) -> None:
         if self._services.hub.listened:
@@ -467,7 +473,8 @@ class Bench:
                 "live": self._live.state(now),
                 "findings": list(self._lines),
                 "screening": self.screening.state() if self.screening else None,
-                "pd_messages": self.pd_messages,
+                "pd_messages": self._pd.messages if self._pd else 0,
+                "pd": self._pd.state() if self._pd else None,
                 "answers": dict(self.answers),
                 "health_behind": self.behind,
             }
@@ -585,6 +592,8 @@ def contract_dict(contract: Any) -> dict[str, Any] | None:
     """The ``contract`` object of docs/api.md."""
     if contract is None:
         return None
+    from denchi_protocol.usb_pd.objects import EMPTY_PDO
+
     pdos = getattr(contract, "pdos", ()) or ()
     active = getattr(contract, "position", None)
     return {
@@ -596,7 +605,9 @@ def contract_dict(contract: Any) -> dict[str, Any] | None:
         "low_v": contract.low_v,
         "high_v": contract.high_v,
         "pdos": [
-            {"position": i, "text": str(p), "active": i == active} for i, p in enumerate(pdos, 1)
+            {"position": i, "text": str(p), "active": i == active}
+            for i, p in enumerate(pdos, 1)
+            if str(p) != EMPTY_PDO
         ],
     }
 

@@ -20,6 +20,7 @@ from denchi_protocol.codec import (
     Telemetry,
 )
 from denchi_protocol.samples import SampleBlock
+from denchi_protocol.usb_pd.header import is_extended
 
 if TYPE_CHECKING:
     from denchi.health.engine import HealthEngine
@@ -99,7 +100,35 @@ class SessionPipe:
                 if self.journal is not None:
                     self._store(instrument, event)
                 taken.append(Taken(role, event))
+                if isinstance(event, PdMessage):
+                    taken += self._take_status(role, event)
         return taken
+
+    def _take_status(self, role: str, message: PdMessage) -> list[Taken]:
+        """A Status message of the unit is a sample of its own temperature, an instrument of its own.
+
+        The packet's CRC was checked by the meter, so nothing has to settle; sent only when asked for,
+        its silence is no gap.
+        """
+        if not is_extended(message.wire):
+            return []
+        from denchi.daemon.pd import CHANNEL, ROLE, status_block, unit_role
+
+        block = status_block(message, unit_role(self.session.meta.meter_position))
+        if block is None:
+            return []
+        instrument = self.instruments.get(ROLE)
+        if instrument is None:
+            gate = Gate(limits={}, settle=False, sensor_faults=False)
+            heard_by = {"heard_by": role, "temperature_place": "pd"}
+            info = {"key": "usb-pd", "channels": (CHANNEL,), "extra": heard_by}
+            instrument = self.add(ROLE, gate, info)
+        counted = instrument.gate.feed(block).block
+        assert counted is not None
+        if self.journal is not None and instrument.row is not None:
+            self.journal.append(instrument.row, counted, wait=self._wait)
+        instrument.samples += len(counted)
+        return [Taken(ROLE, counted)]
 
     def _take_block(self, instrument: Instrument, block: SampleBlock) -> list[Taken]:
         gated = instrument.gate.feed(block)
