@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from denchi.model import Session
+from denchi.store import rollup
 from denchi.store.cursor import Cursor, Span, missing
 from denchi.store.rows import StoredFinding, StoredGap, StoredInstrument, StoredSession
 from denchi_protocol.samples import SampleBlock
@@ -52,6 +53,11 @@ class Batch:
     """Samples that are behind after this batch (estimated from spans and mean rates)."""
     backlog_s: float = 0.0
     """Seconds of recording that are behind after this batch."""
+    before: Mapping[tuple[int, int], rollup.Before] = field(default_factory=dict)
+    """For roll-ups, by (instrument, first stamp of a piece): the journal's sample ahead of it.
+
+    Pieces come newest first, so the piece sent last is not the one that stands ahead.
+    """
 
     @property
     def samples(self) -> int:
@@ -88,6 +94,7 @@ def read_after(
         wants, cursor = _wants(reader, cursor, int(live_s * NS), align_ns, simulated)
         pieces: list[tuple[Source, SampleBlock]] = []
         left = max_samples
+        before: dict[tuple[int, int], rollup.Before] = {}
         after = cursor
         for want in wants:
             if left <= 0:
@@ -97,10 +104,13 @@ def read_after(
             if len(block):
                 pieces.append((want.source, block))
                 left -= len(block)
+                number, first = want.source.instrument.id, int(block.t_ns[0])
+                if align_ns > 1 and (ahead := reader.last_before(number, first)) is not None:
+                    before[number, first] = ahead
         records, sessions, log = reader.records_after(cursor.log, MAX_RECORDS, simulated)
         after = after.delivered([], log)
         backlog_s, backlog = _behind(wants, after)
-    return Batch(tuple(pieces), tuple(records), sessions, backlog, backlog_s), after
+    return Batch(tuple(pieces), tuple(records), sessions, backlog, backlog_s, before), after
 
 
 def _wants(

@@ -216,6 +216,15 @@ class JournalReader:
             if len(cut := _cut(frame.block, start, end)):
                 yield cut
 
+    def last_before(self, instrument_id: int, t_ns: int) -> rollup.Before | None:
+        """The last sample ahead of ``t_ns`` that is near enough for the energy of the step between."""
+        found = None
+        for block in self.blocks(
+            instrument_id, t_ns - int(rollup.LONGEST_STEP_S * rollup.NS), t_ns
+        ):
+            found = block
+        return None if found is None else rollup.last_of(found)
+
     def last_sealed(self, instrument_id: int, before_ns: int) -> rollup.Before | None:
         """The last sealed sample ahead of a time, for the energy of the step to the open tail."""
         found = self._all(

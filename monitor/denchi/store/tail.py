@@ -153,8 +153,15 @@ class TailFile:
         self._size = os.fstat(self._fd).st_size
 
     def append(self, frames: Sequence[Frame]) -> int:
-        """Write and sync frames; returns the bytes. Raises ``OSError``; call ``room`` first."""
+        """Write and sync frames; returns the bytes. Raises ``OSError``; call ``room`` first.
+
+        Without frames it is a trial: a few zero bytes where the next frame goes, which that one overwrites.
+        """
         data = b"".join(encode_frame(frame, self.generation) for frame in frames)
+        if not data:
+            os.pwrite(self._fd, _FILL[: max(0, min(16, self._size - self.at))], self.at)
+            sync(self._fd)
+            return 0
         view = memoryview(data)
         done = 0
         while done < len(data):

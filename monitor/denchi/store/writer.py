@@ -317,6 +317,10 @@ class Writer:
             if len(f.block) < DIRECT_SAMPLES and not self.memory.only_here(f.instrument)
         ]
         written = bool(small) and self._write(small)
+        if self._tail_trouble and not small and self.tails:
+            # Samples that wait in memory go to the database, past the tail: whether the tail works
+            # again would never be seen, and "degraded" never end.
+            self._append([])
         for frame in frames:
             self.memory.add(frame, durable=written and frame in small)
         if frames and self._active_since_ns is None:
@@ -334,16 +338,18 @@ class Writer:
         size = sum(64 + 4 * len(f.block) * (4 + len(f.block.columns)) for f in frames)
         if not self.tails[self._active].room(size):
             self._flip()
-        active = self.tails[self._active]
-        if not active.room(size):
+        if not self.tails[self._active].room(size) or not self._append(frames):
             return False
+        self.last_commit_ns = self.clock.wall_ns()
+        return True
+
+    def _append(self, frames: list[Frame]) -> bool:
         try:
-            active.append(frames)
+            self.tails[self._active].append(frames)
         except OSError as error:
             self._tail_trouble = f"the open tail cannot be written: {error.strerror}"
             return False
         self._tail_trouble = ""
-        self.last_commit_ns = self.clock.wall_ns()
         return True
 
     def _flip(self) -> None:
@@ -445,7 +451,10 @@ class Writer:
             with self._idle:
                 for instrument, frames in taken.items():
                     self.memory.sealed(instrument, frames)
-                    self._to_seal.discard(instrument)
+                    # A frame that came into memory meanwhile keeps its place in the queue: with no
+                    # further sample behind it nothing else would ever seal it.
+                    if not self.memory.only_here(instrument):
+                        self._to_seal.discard(instrument)
                 self._idle.notify_all()
 
     def _keep_house(self, now: int) -> None:

@@ -99,13 +99,13 @@ class LineWriter:
     def __init__(self, labels: Labels, rollup_s: int = 0) -> None:
         self._labels = labels
         self._rollup_s = rollup_s
-        self._before: dict[int, rollup.Before | None] = {}
 
     def encode(self, batch: Batch, cursor: Cursor) -> list[bytes]:
         """All lines of a batch."""
         lines: list[bytes] = []
         for source, block in batch.pieces:
-            lines += self._samples(source, block, cursor)
+            ahead = batch.before.get((source.instrument.id, int(block.t_ns[0])))
+            lines += self._samples(source, block, cursor, ahead)
         for record in batch.records:
             lines += self._record(record, batch)
         return lines
@@ -117,7 +117,9 @@ class LineWriter:
             tags["origin"] = source.session.origin
         return tags
 
-    def _samples(self, source: Source, block: SampleBlock, cursor: Cursor) -> Iterator[bytes]:
+    def _samples(
+        self, source: Source, block: SampleBlock, cursor: Cursor, ahead: rollup.Before | None
+    ) -> Iterator[bytes]:
         number = source.instrument.id
         known = cursor.labels.get(number, ())
         edges = [t for t, _ in known[1:] if block.t_ns[0] < t <= block.t_ns[-1]]
@@ -125,14 +127,15 @@ class LineWriter:
             first = int(part.t_ns[0])
             start = head(SAMPLE, self._tags(source, label_at(cursor, number, first)))
             if self._rollup_s:
-                yield from self._rolled(start, number, part)
+                yield from self._rolled(start, part, ahead)
+                ahead = rollup.last_of(part)
             else:
                 yield from raw_lines(start, part)
 
-    def _rolled(self, start: str, number: int, block: SampleBlock) -> Iterator[bytes]:
-        before = self._before.get(number)
-        rolled = rollup.of_block(block, self._rollup_s * rollup.NS, before)
-        self._before[number] = rollup.last_of(block)
+    def _rolled(
+        self, start: str, block: SampleBlock, ahead: rollup.Before | None
+    ) -> Iterator[bytes]:
+        rolled = rollup.of_block(block, self._rollup_s * rollup.NS, ahead)
         columns: dict[str, Any] = {}
         for name, band in rolled.bands.items():
             field = name if name == rollup.POWER else field_name(name)
