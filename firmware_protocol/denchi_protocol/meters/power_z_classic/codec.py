@@ -1,0 +1,166 @@
+"""POWER-Z KM001 (KingMeter) and FL001 host sides, USB HID reports of 64 bytes.
+
+Facts and their one source: README.md beside this file. The KM001 is asked for samples and for nothing
+else: its rate stays what it is set to. To the FL001 nothing is sent.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from denchi_protocol.checksum import CRC16_MODBUS, sum8
+from denchi_protocol.codec import Action, Closing, Done, Event, Frames, Rejected, Send, Wait
+from denchi_protocol.fields import check_run, counts, signed
+from denchi_protocol.framing import MORE, Framer, Junk, Verdict
+from denchi_protocol.polling import MS
+from denchi_protocol.samples import (
+    TIME_STEP_NS,
+    Floats,
+    Int64s,
+    Quality,
+    SampleBlock,
+    to_column,
+)
+
+REPORT: Final = 64
+ASK_EVERY_NS: Final = 200 * MS
+"""One request is worth 200 samples; the source repeats it at this interval."""
+
+
+def command(body: bytes) -> bytes:
+    """A request: 55, length, body, sum and CRC-16 of all that, filled up to a report."""
+    head = bytes((0x55, len(body) + 1)) + body
+    crc = CRC16_MODBUS.of(head).to_bytes(2, "little")
+    return (head + bytes((sum8(head),)) + crc).ljust(REPORT, b"\0")
+
+
+ASK: Final = command(bytes.fromhex("22050b00"))
+_SAMPLE: Final = bytes.fromhex("aa2562050b01")
+_OTHER: Final = bytes.fromhex("aa4062050b")
+_FL: Final = bytes.fromhex("00033b")
+
+
+def _starts(view: bytes, head: bytes) -> bool:
+    size = min(len(view), len(head))
+    return view[:size] == head[:size]
+
+
+def _rule_km(view: bytes) -> Verdict:
+    if not _starts(view, _SAMPLE) and not _starts(view, _OTHER):
+        return 1, "no report begins here"
+    if len(view) < REPORT:
+        return MORE
+    # No checksum: what has always been zero has to be zero.
+    if view[: len(_SAMPLE)] == _SAMPLE and any(view[37:63]):
+        return REPORT, "not empty where a sample is empty"
+    return REPORT, ""
+
+
+def _rule_fl(view: bytes) -> Verdict:
+    if not _starts(view, _FL):
+        return 1, "no report begins here"
+    if len(view) < REPORT:
+        return MORE
+    if CRC16_MODBUS.of(view[:62]) != int.from_bytes(view[62:64], "little"):
+        return REPORT, "wrong checksum"
+    return REPORT, ""
+
+
+class _Listener:
+    """What both have in common: reports in, runs of them decoded, stamped by arrival."""
+
+    def __init__(self, framer: Framer, ignored: bytes) -> None:
+        self._framer, self._ignored = framer, ignored
+        self._last_ns: int | None = None
+
+    def close(self, now_ns: int) -> Closing:
+        """Nothing to stop."""
+        return Done()
+
+    def feed(self, data: bytes, t_ns: int) -> list[Event]:
+        """Take bytes; every whole report becomes a sample."""
+        events: list[Event] = []
+        run: list[bytes] = []
+        for piece in self._framer.feed(data):
+            if isinstance(piece, Junk):
+                self._measured(run, t_ns, events)
+                run = []
+                events.append(Rejected(t_ns, piece.reason, piece.data))
+            elif not self._ignored or not piece.startswith(self._ignored):
+                run.append(piece)
+        self._measured(run, t_ns, events)
+        return events
+
+    def _measured(self, run: list[bytes], t_ns: int, events: list[Event]) -> None:
+        if not run:
+            return
+        n = len(run)
+        floor = t_ns - 1000 * MS if self._last_ns is None else self._last_ns
+        step = min(max((t_ns - floor) // n, TIME_STEP_NS), 2 * MS)
+        stamps = t_ns - step * np.arange(n - 1, -1, -1, dtype=np.int64)
+        stamps = np.maximum(stamps, floor + TIME_STEP_NS * np.arange(1, n + 1, dtype=np.int64))
+        self._last_ns = int(stamps[-1])
+        frames = np.frombuffer(b"".join(run), np.uint8).reshape(n, REPORT)
+        events.append(self.decode_run(frames, stamps))
+
+    def decode_run(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
+        """Decode checked reports (n, 64)."""
+        raise NotImplementedError
+
+
+class Km001Codec(_Listener):
+    """One connection to a KM001."""
+
+    def __init__(self) -> None:
+        super().__init__(Framer(_rule_km, b"\xaa", longest=REPORT), _OTHER)
+        self._asked_ns: int | None = None
+
+    def next(self, now_ns: int) -> Action:
+        """Ask for 200 samples every 200 ms."""
+        if self._asked_ns is not None and now_ns < self._asked_ns + ASK_EVERY_NS:
+            return Wait(self._asked_ns + ASK_EVERY_NS)
+        self._asked_ns = now_ns
+        return Send(ASK)
+
+    def decode_run(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
+        """Decode sample reports (n, 64): the first pair of voltage and current, uV and uA.
+
+        A second pair differs a little from the first; what it measures is not known.
+        """
+        check_run(frames, t_ns)
+        columns = {
+            "vbus_uv": counts(signed(frames, 6, 4, little=True)),
+            "ibus_ua": counts(signed(frames, 10, 4, little=True)),
+            "dp_uv": counts(signed(frames, 18, 4, little=True) * 1000),
+            "dm_uv": counts(signed(frames, 22, 4, little=True) * 1000),
+            "temp_mc.meter": counts(signed(frames, 34, 2, little=True) * 100),
+        }
+        return SampleBlock(t_ns, columns, np.full(len(frames), Quality.UNCHECKED, np.uint16))
+
+
+class Fl001Codec(_Listener):
+    """One connection to an FL001."""
+
+    def __init__(self) -> None:
+        super().__init__(Framer(_rule_fl, b"\0", longest=REPORT), b"")
+
+    def next(self, now_ns: int) -> Action:
+        """Only listen."""
+        return Wait(now_ns + 1000 * MS)
+
+    def decode_run(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
+        """Decode checked reports (n, 64) of seven big-endian floats; the power is not taken."""
+        check_run(frames, t_ns)
+        names = ("vbus_uv", "ibus_ua", "", "dp_uv", "dm_uv", "temp_mc.meter")
+        columns = {
+            name: to_column(_float(frames, 3 + 4 * k), name) for k, name in enumerate(names) if name
+        }
+        return SampleBlock(t_ns, columns)
+
+
+def _float(frames: Frames, at: int) -> Floats:
+    values = np.ascontiguousarray(frames[:, at : at + 4]).view(">f4")[:, 0].astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(values) < 1e6, values, np.nan)
