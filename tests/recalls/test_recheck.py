@@ -218,3 +218,16 @@ def test_a_temporary_file_beside_the_lists_is_no_change(tmp_path, journal):
     (tmp_path / "recalls" / ".cpsc.json.abc").write_text("x")
     (tmp_path / "recalls" / "attempts.jsonl").write_text("x")
     assert daemon._lists_stamp() == before == frozenset()
+
+
+def test_the_api_takes_symptoms_and_keeps_serials(tmp_path):
+    from denchi.daemon.offline import OfflineClient
+
+    client = OfflineClient(tmp_path)
+    body = client.get(
+        "/v1/recall", text="A1263", serial="AKFF1Y0E4830ABCD", symptom="swelling,heat"
+    )
+    assert body["symptom"] is True
+    assert body["message"].startswith("You report a symptom")
+    assert "AKFF1Y0E4830" not in json.dumps(body)
+    assert client.get("/v1/recall", text="A1263")["symptom"] is False

@@ -320,7 +320,9 @@ class Api:
         unit = unit_from({k: v for k, v in query.items() if k in _TEXTS})
 
         def work() -> dict[str, Any]:
-            answer = self.sup.check_recall(unit, query.get("text", ""), unit.country)
+            answer = self.sup.check_recall(
+                unit, query.get("text", ""), unit.country, query.get("symptom", "").split(",")
+            )
             if answer is None:
                 raise Problem(400, "nothing to look for", "give text, brand, model or serial")
             return answer.to_json()

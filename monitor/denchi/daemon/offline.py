@@ -6,6 +6,7 @@ The same handlers answer, in this process, without any listener.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,15 @@ class _NoDaemon:
         self.benches: dict[str, Any] = {}
         self.hub = Hub()
 
-    def check_recall(self, unit: Unit, text: str = "", country: str = "") -> Any:
+    def check_recall(
+        self, unit: Unit, text: str = "", country: str = "", symptoms: Sequence[str] = ()
+    ) -> Any:
         from denchi.recalls.answer import check
         from denchi.recalls.lists import load
 
         today = datetime.fromtimestamp(SYSTEM.wall_ns() / 1e9, UTC).date()
-        return check(unit, load(self.data_dir), text=text, country=country, today=today)
+        lists = load(self.data_dir)
+        return check(unit, lists, text=text, country=country, symptoms=symptoms, today=today)
 
 
 class OfflineClient:

@@ -274,7 +274,9 @@ class Supervisor:
             self._lists = load(self.data_dir)
         return self._lists
 
-    def check_recall(self, unit: Unit, text: str = "", country: str = "") -> RecallAnswer | None:
+    def check_recall(
+        self, unit: Unit, text: str = "", country: str = "", symptoms: Sequence[str] = ()
+    ) -> RecallAnswer | None:
         """Ask the lists about a unit; None when nothing is known of it."""
         if not (unit.known or text):
             return None
@@ -286,6 +288,7 @@ class Supervisor:
             self.lists,
             text=text,
             country=country or self.settings.recall.country,
+            symptoms=symptoms,
             today=today,
         )
 
