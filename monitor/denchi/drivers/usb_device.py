@@ -20,6 +20,10 @@ from denchi_protocol.codec import Emulator, MeterSpec, Send, UsbDescriptors
 STALL: Final = -errno.EPIPE
 UNLINKED: Final = -errno.ECONNRESET
 _CBW: Final = struct.Struct("<4sII")
+INQUIRY, REQUEST_SENSE = 0x12, 0x03
+_INQUIRY: Final = bytes.fromhex("008004021f000000") + b"emulateddrive           0   "
+_NO_MEDIUM: Final = bytes.fromhex("70000200 0000000a 00000000 3a000000 0000")
+"""Sense data: not ready, medium not present."""
 _IDLE_NS: Final = 1_000_000_000
 """What a serial meter says while nobody has had the port open for so long is gone."""
 
@@ -92,7 +96,7 @@ class EmulatedUsbDevice:
         if endpoint in self._out:
             self.emulator.receive(transfer.data, self._now_ns())
         elif endpoint in self._drive_out:
-            self._refuse_command(transfer.data)
+            self._drive_command(transfer.data)
         return Answer(number, 0, count=len(transfer.data))
 
     def unlink(self, number: int) -> bool:
@@ -144,11 +148,20 @@ class EmulatedUsbDevice:
             if not isinstance(self.emulator.next(now), Send):
                 return
 
-    def _refuse_command(self, wrapper: bytes) -> None:
-        """Answer a mass-storage command with "failed", its data left out (bulk-only transport §5.2)."""
-        if len(wrapper) == 31 and wrapper[:4] == b"USBC":
-            _, tag, length = _CBW.unpack_from(wrapper)
-            self._drive.append(struct.pack("<4sIIB", b"USBS", tag, length, 1))
+    def _drive_command(self, wrapper: bytes) -> None:
+        """Answer a mass-storage command as a drive without a medium (bulk-only transport §5, SPC §6).
+
+        The kernel's drive driver resets the whole device, meter and all, when what is a drive's duty
+        (INQUIRY, REQUEST SENSE) fails.
+        """
+        if len(wrapper) != 31 or wrapper[:4] != b"USBC":
+            return  # the data of a command that is refused
+        _, tag, length = _CBW.unpack_from(wrapper)
+        data = {INQUIRY: _INQUIRY, REQUEST_SENSE: _NO_MEDIUM}.get(wrapper[15])
+        if length and wrapper[12] & 0x80:
+            self._drive.append((data or b"")[:length])
+        left = length - len((data or b"")[:length])
+        self._drive.append(struct.pack("<4sIIB", b"USBS", tag, left, 0 if data else 1))
 
     # -- the control pipe --------------------------------------------------------------------
 
@@ -198,6 +211,8 @@ class EmulatedUsbDevice:
                 self._line = data[:7].ljust(7, b"\0")
             return self._line if request == 0x21 else b"" if request in (0x20, 0x22, 0x23) else None
         if interface.usb_class == usb.CLASS_STORAGE:
+            if request == 0xFF:  # reset of the drive alone
+                self._drive.clear()
             return {0xFE: b"\0", 0xFF: b""}.get(request)
         return None
 

@@ -233,3 +233,20 @@ def clean_up() -> None:
     """Nothing stays plugged in."""
     with suppress(Exception):
         devices().pull_all()
+
+
+def other_interfaces(key: str) -> dict[str, Any]:
+    """The kernel's own drivers of a composite meter's other interfaces leave the device in peace."""
+    shown, _, _ = _speaking(key)
+    subprocess.run(["dmesg", "-c"], capture_output=True, check=True)
+    devices().plug("a", key, SERIAL)
+    path = usb_device(shown.vid, shown.pid, SERIAL)
+    time.sleep(6.0)  # usb-storage looks at a drive for a second and scans it for some more
+    log = subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout
+    return {
+        "drivers": [interface(path, i.number) for i in shown.interfaces],
+        "resets": len([line for line in log.splitlines() if "reset full-speed" in line]),
+        "log": [
+            line.split("] ", 1)[-1] for line in log.splitlines() if "scsi" in line or "sd " in line
+        ],
+    }

@@ -19,7 +19,7 @@ from kernel.lab.fetch import Kernel, LabMissing, kernel
 
 ROOT = Path(__file__).resolve().parents[3]
 INSIDE = Path(__file__).resolve().parents[1] / "inside"
-MODULES = ("vhci-hcd", "usbhid", "hid-generic", "cdc-acm")
+MODULES = ("vhci-hcd", "usbhid", "hid-generic", "cdc-acm", "usb-storage", "sd_mod")
 QEMU = "qemu-system-x86_64"
 BOOT_MOST_S = 120.0
 
