@@ -13,7 +13,7 @@ from denchi.recalls.lists import DATA, RecallLists, load, parse_list
 from denchi.recalls.normalise import compact, gtin_valid
 from denchi.recalls.notice import web_link
 from recalls.conftest import BUNDLED
-from support import shared
+from support import ROOT, shared
 
 NOTICES = BUNDLED["notices"]
 SCHEMA = json.loads((DATA / "schema.json").read_text(encoding="utf-8"))
@@ -191,3 +191,12 @@ def test_no_list_can_hide_a_notice_of_another():
     both = RecallLists([file, weaker])
     assert len(both) == 2 * len(NOTICES)
     assert both.newest == file.dated
+
+
+def test_the_page_of_the_recall_check_gives_the_list_s_own_figures():
+    page = (ROOT / "docs" / "recalls.md").read_text(encoding="utf-8")
+    quoted = sum(n["confidence"] == "official-quoted" for n in NOTICES)
+    assert f"{len(NOTICES)} notices" in page
+    assert f"{quoted} from the authority's own words, {len(NOTICES) - quoted} from news" in page
+    for place in {n["jurisdiction"] for n in NOTICES} - {"WW"}:
+        assert place in page
