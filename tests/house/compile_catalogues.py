@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages.mofile import write_mo
@@ -15,6 +16,8 @@ def compiled(po: Path) -> bytes:
     """The .mo of one .po."""
     with po.open("rb") as stream:
         catalogue = read_po(stream, locale=po.parts[-3], domain=po.stem)
+    # Babel writes today's date into the header otherwise, and nothing would ever be current.
+    catalogue.creation_date = catalogue.revision_date = datetime(2026, 1, 1, tzinfo=UTC)
     out = io.BytesIO()
     write_mo(out, catalogue, use_fuzzy=False)
     return out.getvalue()

@@ -8,7 +8,7 @@ unit's own past only, never against a nominal that nobody promised.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from denchi_protocol.codec import PdMessage
@@ -22,6 +22,9 @@ NEAR_ABOVE: Final = 0.06
 """A settled voltage is that of a nominal when it lies in -5 % .. +6 % of it."""
 BELOW_5V: Final = 0.16
 """5 V is the voltage without any promise: a unit that sags from the beginning is still a 5 V unit."""
+DETACHED_V: Final = 0.8
+DETACHED_S: Final = 3
+"""vSafe0V for longer than any hard reset (650 ms down, 1 s away, 275 ms up)."""
 STEP_V: Final = 1.5
 """A new contract is a step of at least this much; less is sag."""
 
@@ -53,6 +56,7 @@ class ContractWatch:
         self.contract: Contract | None = None
         self._recent: deque[float] = deque(maxlen=SETTLE_S)
         self._settled = 0.0
+        self._dark_s = 0
         self._pd: PdContract | None = None
 
     def pd(self, message: PdMessage) -> None:
@@ -65,6 +69,9 @@ class ContractWatch:
     def second(self, volts: float, t_ns: int) -> None:
         """Take a second's mean voltage (NaN: not measured)."""
         if self.contract is not None and self.contract.source == "pd":
+            self._dark_s = self._dark_s + 1 if volts < DETACHED_V else 0
+            if self._dark_s >= DETACHED_S:
+                self.detached(t_ns)
             return
         if volts != volts:
             self._recent.clear()
@@ -105,6 +112,12 @@ class ContractWatch:
             settled_ns=t_ns,
         )
 
+    def detached(self, t_ns: int) -> None:
+        """VBUS has been away: whatever was agreed is over."""
+        if self.contract is not None and self.contract.source == "pd" and self._pd is not None:
+            self._pd.tracker.detach(t_ns)
+            self.contract = None
+
     def gap(self) -> None:
         """Samples were missing: what was promised meanwhile is not known, but a contract may go on."""
         self._recent.clear()
@@ -124,30 +137,26 @@ class PdContract:
     def __init__(self) -> None:
         from denchi_protocol.usb_pd.tracker import ContractTracker
 
-        self._tracker = ContractTracker()
-        self._last: Contract | None = None
+        self.tracker = ContractTracker()
+        self._last: object = None
 
     def feed(self, message: PdMessage) -> Contract | None:
         """Take one message; the contract when it is a new one."""
-        self._tracker.feed(message)
-        told = self._tracker.contract
-        if told is None or told.voltage_v is None:
+        self.tracker.feed(message)
+        told = self.tracker.contract
+        if told is None or told is self._last:
             return None
-        volts = told.voltage_v
-        made = Contract(
+        self._last = told
+        return Contract(
             told.kind,
-            volts,
+            told.voltage_v,
             told.current_a,
             told.since_ns,
             "pd",
-            low_v=round(0.95 * volts, 3),
-            high_v=max(round(1.05 * volts, 3), 5.5 if volts == 5.0 else 0.0),
+            low_v=told.low_v,
+            high_v=told.high_v,
             settled_ns=told.settled_ns,
             pdos=tuple(str(p) for p in told.pdos),
             position=told.position,
             limited=told.kind == "pps",
         )
-        if self._last is not None and replace(made, since_ns=0) == replace(self._last, since_ns=0):
-            return None
-        self._last = made
-        return made

@@ -60,7 +60,9 @@ class Sag(Detector):
     def second(self, s: Second, ctx: Context) -> Iterable[Finding]:
         """Learn, then compare."""
         contract = ctx.contract
-        if s.pack or ctx.input_side or contract is None or contract.limited:
+        if s.pack or ctx.input_side or contract is None:
+            return ()
+        if contract.limited and not s.i < 0.9 * (contract.current_a or 0.0):
             return ()
         if contract.since_ns != self._contract_ns:
             self._contract_ns = contract.since_ns

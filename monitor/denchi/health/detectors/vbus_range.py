@@ -46,7 +46,10 @@ class VbusRange(Detector):
             s.t_ns < max(contract.settled_ns, contract.since_ns) + TRANSITION_S * 1_000_000_000
         )
         # Dark is a drop-out or an unplugged unit, judged elsewhere; charging through is not the unit's output.
-        if s.v != s.v or settling or s.v_low < 2.5 or ctx.charging or contract.limited:
+        if s.v != s.v or settling or s.v_low < 2.5 or ctx.charging:
+            return ()
+        if contract.limited and not s.i < 0.9 * (contract.current_a or 0.0):
+            # A current limit (PPS) makes the voltage fall by design.
             return ()
         low_v = 4.75 if nominal == 5.0 else nominal * ctx.limits.vbus_low_frac
         bad_v = BAD_5V if nominal == 5.0 else nominal * ctx.limits.vbus_bad_frac
