@@ -387,6 +387,26 @@ def test_a_message_sent_again_tells_nothing_new(wire: Wire) -> None:
     assert again == []
 
 
+def test_a_replug_with_the_same_bytes_is_a_new_negotiation(wire: Wire) -> None:
+    """Both sides count from 0 again, so that the sink's only message is the same to the bit."""
+    for _ in range(2):
+        wire._ids = {True: 0, False: 0}
+        wire.t_ns += 60_000 * MS
+        wire.tracker.detach(wire.t_ns)
+        wire.say("Source_Capabilities", *BANK)
+        wire.agree(CurrentRdo(2, operating_a=2.0, max_a=2.0).word())
+        now = wire.tracker.contract
+        assert now is not None and now.voltage_v == 9.0
+    # the same without anyone telling the tracker
+    wire._ids = {True: 0, False: 0}
+    wire.t_ns += 60_000 * MS
+    wire.say("Source_Capabilities", *BANK)
+    wire.agree(CurrentRdo(2, operating_a=2.0, max_a=2.0).word())
+    now = wire.tracker.contract
+    assert now is not None and now.voltage_v == 9.0
+    assert "unseen_contract" not in kinds(wire.events)
+
+
 def test_a_wrong_crc_changes_nothing(wire: Wire) -> None:
     before = wire.tracker.contract
     frame = encode("Alert", [1 << 27], id_=5)

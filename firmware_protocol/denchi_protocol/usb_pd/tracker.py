@@ -25,6 +25,8 @@ from denchi_protocol.usb_pd.partner import Partner, learn
 from denchi_protocol.usb_pd.requests import CurrentRdo, Rdo
 
 MAX_HISTORY: Final = 1024
+RETRY_NS: Final = 50_000_000
+"""A message is sent three times at most, about 1 ms apart; meters stamp them when they are polled."""
 OTHER: Final = {"source": "sink", "sink": "source"}
 _SWAPS: Final = ("PR_Swap", "FR_Swap")
 _ASKING: Final = (*REQUESTS, *_SWAPS, "DR_Swap", "VCONN_Swap", "Soft_Reset", "GotoMin")
@@ -64,7 +66,7 @@ class ContractTracker:
         self._pending: tuple[str, str | None, tuple[Rdo, Pdo | None] | None] | None = None
         self._accepted = ""
         self._asked: int | None = None
-        self._last: dict[tuple[str, str | None], bytes] = {}
+        self._last: dict[tuple[str, str | None], tuple[bytes, int]] = {}
         self.sink_capabilities: tuple[Pdo, ...] = ()
         self.epr = False
         self.last: Message | None = None
@@ -112,7 +114,7 @@ class ContractTracker:
             return self._hard_reset(t_ns)
         if told.type == "Malformed":
             return [PdEvent(t_ns, "malformed", None, {"reason": told.reason}, told.raw)]
-        if told.type == "GoodCRC" or self._repeated(told):
+        if told.type == "GoodCRC" or self._repeated(told, t_ns):
             return []
         if told.reason is not None and told.type not in REQUESTS:
             return [PdEvent(t_ns, "malformed", told.power_role, {"reason": told.reason}, told.raw)]
@@ -120,12 +122,15 @@ class ContractTracker:
             return self._said(told, t_ns) if told.power_role == "cable" else []
         return self._control(told, t_ns) + self._lists(told, t_ns) + self._said(told, t_ns)
 
-    def _repeated(self, told: Message) -> bool:
-        """The same sender's same bytes, message id included: sent again for want of a GoodCRC."""
+    def _repeated(self, told: Message, t_ns: int) -> bool:
+        """The same sender's same bytes, message id included, at once: sent again for want of a GoodCRC.
+
+        Later the same bytes are a new message: after a replug both sides count from 0 again.
+        """
         key = (told.sop, told.power_role)
-        again = self._last.get(key) == told.raw
-        self._last[key] = told.raw
-        return again
+        wire, before_ns = self._last.get(key, (b"", 0))
+        self._last[key] = (told.raw, t_ns)
+        return wire == told.raw and t_ns - before_ns <= RETRY_NS
 
     # -- negotiation -----------------------------------------------------------------------
 
