@@ -148,7 +148,9 @@ def test_words(wh: bool, v_scale: int, ip_scale: int) -> None:
     values = {k: v for t in telemetry(events) for k, v in t.values.items()}
     unit, factor = ("wh", 3.7) if wh else ("ah", 1.0)
     for name, ah in (("remaining", 8.75), ("full", 9.0), ("design", 10.0)):
-        assert values[f"{name}_{unit}"] == pytest.approx(ah * factor, abs=0.51)  # one Wh at both scales
+        assert values[f"{name}_{unit}"] == pytest.approx(
+            ah * factor, abs=0.51
+        )  # one Wh at both scales
     assert values["cycles"] == 42
 
 
