@@ -14,14 +14,31 @@ from denchi.outputs.influx.output import InfluxConfig, V1Sender, V2Sender
 from denchi.store.journal import Journal
 
 
+class Pauses:
+    """Stands for waiting: remembers what was asked for and waits a moment."""
+
+    def __init__(self) -> None:
+        self.waited: list[float] = []
+
+    def __call__(self, stop: threading.Event, seconds: float) -> bool:
+        self.waited.append(seconds)
+        return stop.wait(0.002)
+
+
 def influx(
-    journal: Journal, folder: Path, *, station: str = "st1", name: str = "tsdb", **config: Any
+    journal: Journal,
+    folder: Path,
+    *,
+    station: str = "st1",
+    name: str = "tsdb",
+    wait: Callable[[threading.Event, float], bool] | None = None,
+    **config: Any,
 ) -> Delivery:
     """An InfluxDB output on a journal, not yet running."""
     context = Context(folder, station, journal)
     settings = InfluxConfig(**config)
     sender = V1Sender(settings, context) if settings.version == 1 else V2Sender(settings, context)
-    return Delivery(name, "influxdb", context, sender, prepare=sender.labels.prepare)
+    return Delivery(name, "influxdb", context, sender, prepare=sender.labels.prepare, wait=wait)
 
 
 class Running:
