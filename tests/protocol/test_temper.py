@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from denchi.errors import DeviceRefused
+from denchi.transports import hid
 from denchi_protocol.codec import DeviceInfo, Rejected, Scene, StillScene
 from denchi_protocol.errors import LocalProtocolError
 from denchi_protocol.meters.temper import SPECS
@@ -148,3 +152,27 @@ def test_garbage_before_a_name_is_no_value(garbage: bytes) -> None:
     codec.feed(garbage.replace(b"TEMPer", b""), T0)
     assert not blocks(codec.feed(bytes.fromhex("80800c674e200000"), T0))
     assert len(codec._held) < 8
+
+
+def _interface(number: int, usb_class: int, protocol: int) -> SimpleNamespace:
+    return SimpleNamespace(
+        bInterfaceNumber=number, bInterfaceClass=usb_class, bInterfaceProtocol=protocol
+    )
+
+
+def test_the_keyboard_of_a_stick_is_left_alone() -> None:
+    keyboard, sensor = _interface(0, 3, 1), _interface(1, 3, 2)
+    device = SimpleNamespace(get_active_configuration=lambda: [keyboard, sensor])
+    assert hid._hid_interface(device) is sensor
+    only_keyboard = SimpleNamespace(get_active_configuration=lambda: [keyboard])
+    with pytest.raises(DeviceRefused):
+        hid._hid_interface(only_keyboard)
+
+
+def test_a_report_without_an_endpoint_goes_over_the_control_pipe() -> None:
+    calls: list[tuple] = []
+    transport = object.__new__(hid.LibusbHid)
+    transport._out, transport._interface = None, 1
+    transport._device = SimpleNamespace(ctrl_transfer=lambda *args: calls.append(args))
+    transport.write(ASK_NAME)
+    assert calls == [(0x21, 0x09, 0x0200, 1, ASK_NAME, 1000)]

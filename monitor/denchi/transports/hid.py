@@ -16,6 +16,12 @@ from denchi.transports.base import Transport
 from denchi_protocol.codec import HidSettings
 
 HID_CLASS = 0x03
+KEYBOARD_PROTOCOL = 0x01
+"""Boot keyboards: a thermometer that types shows one beside the interface it is read by."""
+KEYBOARD_USAGE = (0x01, 0x06)
+SET_REPORT = (0x21, 0x09, 0x0200)
+"""Request type (class, to an interface), request, and output report number 0 (HID 1.11, 7.2)."""
+CONTROL_MS = 1000
 
 
 def open_hid(locator: Locator, settings: HidSettings, *, backend: str = "auto") -> Transport:
@@ -46,7 +52,8 @@ class LibusbHid:
         self._settings = settings
         device = find(locator)
         interface = _hid_interface(device)
-        self._claimed = Claimed(device, interface.bInterfaceNumber)
+        self._interface = int(interface.bInterfaceNumber)
+        self._claimed = Claimed(device, self._interface)
         self._device = device
         ends = {
             usb.util.endpoint_direction(e.bEndpointAddress): e.bEndpointAddress for e in interface
@@ -69,8 +76,18 @@ class LibusbHid:
         from denchi.transports.usb_common import write_endpoint
 
         if self._out is None:
-            raise DeviceGone("the meter takes no reports", cure="report its model")
+            # HID 1.11, 4.4: without an OUT endpoint, output reports go over the control pipe.
+            self._set_report(data)
+            return
         write_endpoint(self._device, self._out, data)
+
+    def _set_report(self, data: bytes) -> None:
+        import usb.core
+
+        try:
+            self._device.ctrl_transfer(*SET_REPORT, self._interface, data, CONTROL_MS)
+        except usb.core.USBError as error:
+            raise DeviceGone(f"the meter has left ({error})", cure="plug it in") from None
 
     def reset(self) -> None:
         """Reset the device's port."""
@@ -99,7 +116,10 @@ def _hid_interface(device: Any) -> Any:
     except (usb.core.USBError, NotImplementedError) as error:
         raise refused(error) from None
     for interface in configuration:
-        if interface.bInterfaceClass == HID_CLASS:
+        if (
+            interface.bInterfaceClass == HID_CLASS
+            and interface.bInterfaceProtocol != KEYBOARD_PROTOCOL
+        ):
             return interface
     raise DeviceRefused(
         "the device has no HID interface", cure="is it in its boot loader? plug it in again"
@@ -170,6 +190,8 @@ class HidapiHid:
 
 def _hidapi_path(hidapi: Any, locator: Locator) -> bytes:
     for one in hidapi.enumerate(locator.vid, locator.pid):
+        if (one.get("usage_page"), one.get("usage")) == KEYBOARD_USAGE:
+            continue
         if not locator.serial or one.get("serial_number") == locator.serial:
             return bytes(one["path"])
     raise DeviceGone(f"{locator} is not plugged in", cure="plug it in")
