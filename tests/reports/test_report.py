@@ -16,7 +16,7 @@ T0 = 1_750_000_000_000_000_000
 EVIL = "<script>alert(1)</script>\"'{{7*7}}\x1b[31m"
 
 
-def fake_reader(verdict="caution", *, evil=False, origin="meter"):
+def fake_reader(verdict="caution", *, evil=False, origin="meter", pd=None):
     bad = EVIL if evil else ""
     n = 60
     t_ns = [T0 + i * 5_000_000_000 for i in range(n)]
@@ -119,6 +119,8 @@ def fake_reader(verdict="caution", *, evil=False, origin="meter"):
                 }
             if path.endswith("/pd"):
                 return {"messages": [], "next": 0}
+            if path.endswith("/pd/summary"):
+                return {"pd": pd}
             if path.endswith("/series"):
                 return {
                     "resolution_s": 5,
@@ -229,3 +231,40 @@ def test_pdf_has_pages_with_the_text(tmp_path):
     if done.returncode == 0:
         assert "検査報告書" in done.stdout
         assert "製造番号" in done.stdout
+
+
+def pd_told(bad=""):
+    return {
+        "messages": 412,
+        "contract": {
+            "kind": "pps",
+            "voltage_v": 8.4,
+            "current_a": 2.0,
+            "text": "PPS 3.30-11.00 V 3.00 A" + bad,
+        },
+        "capabilities": [
+            {"position": 1, "kind": "fixed", "text": "fixed 5.00 V 3.00 A" + bad, "active": False},
+            {"position": 8, "kind": "fixed", "text": "fixed 28.00 V 5.00 A", "active": True},
+        ],
+        "identity": {"unit": {"vid": "0x2e87", "manufacturer": "ACME" + bad, "told_by": []}},
+        "batteries": [
+            {"design_wh": 74.0, "last_full_wh": 59.2, "present_wh": None, "state_of_health": 0.8}
+        ],
+        "status": {"temperature_c": 41.0},
+    }
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_what_the_unit_says_by_pd_is_its_own_report(lang):
+    text = page(lang, pd=pd_told())
+    assert "412" in text
+    assert "<td>8</td><td>fixed 28.00 V 5.00 A</td>" in text
+    assert "ACME" in text and "0x2e87" in text
+    assert "59.2 Wh" in text and "80 %" in text and "41 °C" in text
+    hint = {"en": "a hint only", "ja": "参考のみ"}[lang]
+    assert hint in text
+
+
+def test_pd_texts_are_escaped_and_absence_is_no_section():
+    assert EVIL not in page(pd=pd_told(EVIL))
+    assert "USB Power Delivery" not in page()

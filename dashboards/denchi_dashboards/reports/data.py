@@ -35,6 +35,7 @@ def collect(reader: Reader, session_id: str) -> dict[str, Any]:
     findings = reader.get(f"{base}/findings")["findings"]
     gaps = reader.get(f"{base}/gaps")["gaps"]
     pd = reader.get(f"{base}/pd", limit=200)
+    told = reader.get(f"{base}/pd/summary").get("pd")
     instruments = session["instruments"]
     plots = []
     for instrument in instruments:
@@ -71,7 +72,8 @@ def collect(reader: Reader, session_id: str) -> dict[str, Any]:
         },
         "plots": [p for p in plots if p["t_ns"]],
         "pd": {
-            "messages": len(pd["messages"]),
+            "messages": told["messages"] if told else len(pd["messages"]),
+            "told": told,
             "types": _types(pd["messages"]),
             "capabilities": _caps(pd["messages"]),
         },
@@ -98,5 +100,6 @@ def _caps(messages: list[dict[str, Any]]) -> dict[str, Any] | None:
     for message in reversed(messages):
         if message.get("type") in ("Source_Capabilities", "EPR_Source_Capabilities"):
             fields = message.get("fields")
-            return fields if isinstance(fields, dict) else None
+            if isinstance(fields, dict) and "pdos" in fields:  # not a first chunk of a list
+                return fields
     return None

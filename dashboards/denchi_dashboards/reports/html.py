@@ -130,6 +130,7 @@ class _View:
             "figure_rows": self.figures(),
             "completeness_rows": self.completeness(),
             "pdos": self.pdos(),
+            "pd_rows": self.pd_rows(),
             "instrument_rows": self.instruments(),
             "cannot_tell": [self._(line) for line in self.d["cannot_tell"]],
             "qr": _qr(self.d, word),
@@ -275,11 +276,57 @@ class _View:
             )
         return rows
 
-    def pdos(self) -> list[str]:
-        """Offered power data objects as text."""
-        caps = self.d["pd"]["capabilities"] or {}
-        rows = caps.get("pdos") or []
-        return [clean(p.get("text", p) if isinstance(p, dict) else p, 200) for p in rows]
+    def pdos(self) -> list[tuple[str, str]]:
+        """Offered power data objects: position and text."""
+        told = self.d["pd"].get("told") or {}
+        rows = told.get("capabilities") or (self.d["pd"]["capabilities"] or {}).get("pdos") or []
+        return [
+            (clean(p.get("position", i), 3), clean(p.get("text", ""), 200))
+            for i, p in enumerate(rows, 1)
+            if isinstance(p, dict)
+        ]
+
+    def pd_rows(self) -> list[tuple[str, str]]:
+        """What was agreed last, and what the unit says of itself."""
+        told = self.d["pd"].get("told")
+        if not told:
+            return []
+        rows = []
+        contract = told["contract"] or {}
+        if contract.get("text"):
+            parts = [clean(contract["text"], 80)]
+            if contract["kind"] in ("pps", "avs"):
+                parts.append(f"{contract['voltage_v']:.2f} V {contract['current_a']:.2f} A")
+            rows.append((self._("Last contract"), ", ".join(parts)))
+        unit = told["identity"]["unit"]
+        if unit:
+            words = [f"{k} {clean(v, 40)}" for k, v in unit.items() if k != "told_by"]
+            hint = self._("a hint only: such ids are often the chip maker's")
+            rows.append((self._("The unit says of itself"), f"{', '.join(words)} ({hint})"))
+        for battery in told["batteries"]:
+            rows.append((self._("Battery, by its own report"), self._battery(battery)))
+        status = told["status"] or {}
+        if status.get("temperature_c") is not None:
+            rows.append(
+                (
+                    self._("Temperature inside, by its own report"),
+                    f"{status['temperature_c']:.0f} °C",
+                )
+            )
+        return rows
+
+    def _battery(self, battery: dict[str, Any]) -> str:
+        parts = []
+        for key, name in (
+            ("design_wh", "by design"),
+            ("last_full_wh", "last full"),
+            ("present_wh", "now"),
+        ):
+            if battery.get(key) is not None:
+                parts.append(f"{self._(name)} {battery[key]:.1f} Wh")
+        if battery.get("state_of_health") is not None:
+            parts.append(f"{self._('last full / design')} {battery['state_of_health'] * 100:.0f} %")
+        return ", ".join(parts) or self._("nothing")
 
     def instruments(self) -> list[tuple[str, str]]:
         """Instruments with maturity and place of their temperature."""
