@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_FINDINGS: Final = 200
+PROBES: Final = ("case", "ambient")
+"""Roles whose thermometer measures where the role says."""
 MAX_BACKLOG: Final = 4096
 """Blocks that health may fall behind before it is told a gap instead (the journal has them all)."""
 
@@ -534,16 +536,17 @@ class Bench:
         gate = Gate.of(
             view.spec, reversed_=self.config.reversed and role == "meter", position=position
         )
+        place = role if view.spec.kind == "sensor" and role in PROBES else ""
         info = {
             "key": view.spec.key,
             "model": view.model,
             "serial": view.serial,
             "firmware": view.firmware,
             "maturity": view.spec.maturity,
-            "channels": view.spec.channels,
+            "channels": (f"temp_mc.{place}",) if place else view.spec.channels,
             "extra": {"port": view.port, "temperature_place": view.spec.temperature_place},
         }
-        pipe.add(role, gate, info)
+        pipe.add(role, gate, info, place=place)
 
     def _meta(self, meta: SessionMeta | None) -> SessionMeta:
         unit = self.unit
@@ -559,7 +562,7 @@ class Bench:
     def _places(self) -> frozenset[str]:
         places = set()
         for role, view in self.links.items():
-            if role in ("case", "ambient"):
+            if role in PROBES:
                 places.add(role)
             elif view.spec.temperature_place:
                 places.add(view.spec.temperature_place)

@@ -46,6 +46,21 @@ class Instrument:
     rejected: int = 0
     dropped: int = 0
     unchecked: bool = False
+    place: str = ""
+    """Where a probe sits by its role: its temperature counts as that place's."""
+
+
+def placed(block: SampleBlock, place: str) -> SampleBlock:
+    """A probe's block with its temperature under the name of ``place``.
+
+    A thermometer cannot know where it was put; the bench does.
+    """
+    names = [name for name in block.columns if name.startswith("temp_mc.")]
+    if not names:
+        return block
+    columns = {name: c for name, c in block.columns.items() if name not in names}
+    columns[f"temp_mc.{place}"] = block.columns[names[0]]
+    return block.replace(columns=columns)
 
 
 class SessionPipe:
@@ -72,13 +87,13 @@ class SessionPipe:
         """Samples that counted, all instruments."""
         return sum(i.samples for i in self.instruments.values())
 
-    def add(self, role: str, gate: Gate, info: dict[str, Any]) -> Instrument:
+    def add(self, role: str, gate: Gate, info: dict[str, Any], *, place: str = "") -> Instrument:
         """Register an instrument (``info``: the journal's columns ``key model serial firmware ...``)."""
         row = None
         if self.journal is not None:
             row = self.journal.add_instrument(self.session.id, role, **info)
         instrument = self.instruments[role] = Instrument(
-            role, gate, row, unchecked=not gate.checked
+            role, gate, row, unchecked=not gate.checked, place=place
         )
         return instrument
 
@@ -131,6 +146,8 @@ class SessionPipe:
         return [Taken(ROLE, counted)]
 
     def _take_block(self, instrument: Instrument, block: SampleBlock) -> list[Taken]:
+        if instrument.place:
+            block = placed(block, instrument.place)
         gated = instrument.gate.feed(block)
         instrument.dropped += gated.dropped
         taken: list[Taken] = []

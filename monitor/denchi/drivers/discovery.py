@@ -62,7 +62,7 @@ def discover(*, sysfs: Path = SYSFS) -> Discovery:
             unopenable += cannot
         except Exception:
             log.exception("%s discovery failed", part.__name__)
-    found += _kernel(sysfs)
+    found += _kernel(sysfs, {one.port for one in found if one.locator.kind == "usb"})
     return Discovery(tuple(found), tuple(unopenable))
 
 
@@ -172,7 +172,8 @@ def _serial_specs(port: Any) -> list[tuple[MeterSpec, SerialMatch]]:
     return sorted(hits, key=lambda hit: hit[1].ambiguous)
 
 
-def _kernel(sysfs: Path) -> list[Found]:
+def _kernel(sysfs: Path, by_usb: set[str]) -> list[Found]:
+    """Kernel class devices; one that is already found by its USB place is there for who asks for it."""
     found = []
     for spec in registry.specs().values():
         for match in spec.matches:
@@ -187,6 +188,22 @@ def _kernel(sysfs: Path) -> list[Found]:
                 except (OSError, UnicodeDecodeError):
                     continue
                 if name == match.name:
-                    locator = Locator("sysfs", spec.key, path=str(one))
-                    found.append(Found(spec.key, locator, spec.models[0], "", str(one)))
+                    path, place = _stable(one)
+                    locator = Locator("sysfs", spec.key, path=path)
+                    found.append(
+                        Found(spec.key, locator, spec.models[0], "", path, place in by_usb)
+                    )
     return found
+
+
+_USB_INTERFACE: Final = re.compile(r"(?P<place>\d+-[\d.]+):\d+\.\d+\Z")
+
+
+def _stable(one: Path) -> tuple[str, str]:
+    """A folder's path without the number that changes at each plug-in, and its USB place (may be empty)."""
+    real = one.resolve()
+    for parent in real.parents:
+        if usb := _USB_INTERFACE.match(parent.name):
+            pattern = re.sub(r"\d+\Z", "*", real.name)
+            return str(real.parent / pattern), usb["place"]
+    return str(one), ""

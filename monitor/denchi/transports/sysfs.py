@@ -16,11 +16,20 @@ from denchi.locator import Locator
 _NAME = re.compile(r"[A-Za-z0-9_]+(?:/[A-Za-z0-9_]+)?\Z")
 
 
+def folder_of(path: str) -> Path:
+    """The folder a locator names; its last part may be a pattern (``.../hwmon/hwmon*``: numbers change)."""
+    folder = Path(path)
+    if "*" not in folder.name:
+        return folder
+    found = sorted(folder.parent.glob(folder.name)) if folder.parent.is_dir() else []
+    return found[0] if found else folder
+
+
 class SysfsTransport:
     """Reads attributes on request; never writes one."""
 
     def __init__(self, locator: Locator) -> None:
-        self._folder = Path(locator.path)
+        self._folder = folder_of(locator.path)
         if not self._folder.is_dir():
             raise DeviceGone(f"{locator.path} is not there", cure="is the driver loaded?")
         self._answer = b""
