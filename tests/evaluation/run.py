@@ -245,6 +245,9 @@ def show(by_way: dict[tuple[bool, float], list[Outcome]]) -> None:
         show_leads(outcomes)
         print()
         show_false(outcomes)
+    print(f"\n{'quantity':28} {'goal':>16}  here (latency from onset, median)")
+    for name, goal, here in evaluation.goals(by_way[(True, 1.0)], by_way.get((False, 1.0), [])):
+        print(f"{name:28} {goal:>16}  {here}")
     show_baseline(by_way[BASELINE])
     show_trade(by_way)
 

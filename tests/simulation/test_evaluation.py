@@ -93,3 +93,22 @@ def test_nothing_gives_no_rate():
     row = evaluation.score_false("", [])
     assert row.per_1000_h(0) == 0.0
     assert evaluation.score_kind("x", []).latency_min is None
+
+
+def test_goals_beside_what_came_out():
+    probe = [
+        outcome(hours=10.0, found=[HEAT], seed=1),
+        outcome("soft_short", [HEAT], seed=2),
+        outcome("hard_short", [Found(900.0, 3, "thermal", "x")], seed=3, away=1500.0),
+        outcome("resets", [], seed=4, blind=700.0),
+    ]
+    blind = [outcome("resets", [], seed=4, blind=700.0, probe=False)]
+    here = {name: value for name, _, value in evaluation.goals(probe, blind)}
+    assert here["caution or worse /1000 h"] == "100.0"
+    assert here["danger /1000 h"] == "0.0"
+    assert here["faults with a trace"] == "67 % of 3"
+    assert here["the same without a probe"] == "0 % of 1"
+    assert here["short <= 10 ohm"] == "100 % of 2, median 7.5 min"
+    assert here["resets"] == "0 % of 1, median -"
+    assert here["sag_static"] == "none drawn"
+    assert here["danger before runaway"] == "100 % of 1, median 10.0 min"

@@ -211,6 +211,45 @@ def score_falses(outcomes: Sequence[Outcome]) -> list[FalseScore]:
     return rows
 
 
+def goals(probe: Sequence[Outcome], blind: Sequence[Outcome]) -> list[tuple[str, str, str]]:
+    """The project's goals beside what came out: (quantity, goal, here). All sessions count."""
+    false = score_falses(probe)[-1]
+    rows = {row.kind: row for row in score_kinds(probe)}
+    without = score_kinds(blind)[-1] if blind else None
+    lead = score_lead("", probe, lambda o: o.truth.run_away_s, DANGER)
+
+    def share(part: int, whole: int) -> str:
+        return f"{100.0 * part / whole:.0f} % of {whole}" if whole else "none drawn"
+
+    def found(kind: str) -> str:
+        row = rows.get(kind)
+        if row is None:
+            return "none drawn"
+        median = "-" if row.latency_min is None else f"{row.latency_min:.1f} min"
+        return f"{share(row.detected_with_trace, row.with_trace)}, median {median}"
+
+    every = rows["all"]
+    ahead = "-" if lead.median_min is None else f"{lead.median_min:.1f} min"
+    out = [
+        ("caution or worse /1000 h", "<= 20", f"{false.per_1000_h(false.cautions):.1f}"),
+        ("danger /1000 h", "<= 1", f"{false.per_1000_h(false.dangers):.1f}"),
+        ("faults with a trace", ">= 92 %", share(every.detected_with_trace, every.with_trace)),
+        ("short <= 10 ohm", ">= 99 %, 8 min", found("short <= 10 ohm")),
+        ("resets", ">= 98 %, 3 min", found("resets")),
+        ("sag_static", ">= 98 %, 6 min", found("sag_static")),
+        ("sag_growing", ">= 98 %, 6 min", found("sag_growing")),
+        (
+            "danger before runaway",
+            ">= 95 %, 4 min",
+            f"{share(lead.before, lead.sessions)}, median {ahead}",
+        ),
+    ]
+    if without is not None:
+        seen = share(without.detected_with_trace, without.with_trace)
+        out.insert(3, ("the same without a probe", ">= 75 %", seen))
+    return out
+
+
 def early_alarms(outcomes: Iterable[Outcome]) -> tuple[int, float, tuple[int, ...]]:
     """Cautions or worse before the onset of a fault, the hours before it, and the seeds."""
     count, hours, seeds = 0, 0.0, []
