@@ -172,6 +172,9 @@ def test_words_that_cannot_be() -> None:
     # The end of a charge or a discharge is no fault.
     (told,) = telemetry(codec.feed(transaction(0x16, 0x4AF0), T0))
     assert told.flags == ()
+    codec.feed(transaction(0x16, 0x1000), T0)
+    (told,) = telemetry(codec.feed(transaction(0x03, 0x0080), T0))
+    assert told.flags == ("over_temperature", "calibration_required")
 
 
 def test_a_run_equals_its_words() -> None:

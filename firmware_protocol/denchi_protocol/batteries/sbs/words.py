@@ -41,6 +41,12 @@ class Words:
     def __init__(self) -> None:
         self._v_scale = self._ip_scale = 0
         self._in_wh: bool | None = None
+        self._raised: dict[int, tuple[str, ...]] = {}
+        """Flags by the word that tells them: one word must not seem to take back what the other says."""
+
+    def _flags(self, command: int, names: tuple[str, ...]) -> tuple[str, ...]:
+        self._raised[command] = names
+        return tuple(name for raised in self._raised.values() for name in raised)
 
     def decode_run(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
         """Decode checked transactions (n, 6) of one command.
@@ -75,10 +81,11 @@ class Words:
         if command == MODE:
             self._in_wh = bool(word & 0x8000)
             worn = ("calibration_required",) if word & 0x80 else ()
-            return [Telemetry(t_ns, {}, worn, frame)]
+            return [Telemetry(t_ns, {}, self._flags(command, worn), frame)]
         if command == STATUS:
             flags = tuple(name for bit, name in ALARMS.items() if word & bit)
-            return [Telemetry(t_ns, {"status_bits": float(word)}, flags, frame)]
+            values = {"status_bits": float(word)}
+            return [Telemetry(t_ns, values, self._flags(command, flags), frame)]
         if command in CAPACITIES and self._in_wh is not None:
             return [Telemetry(t_ns, self._capacity(CAPACITIES[command], word), None, frame)]
         names = {SOC: "soc_pct", CYCLES: "cycles"}
