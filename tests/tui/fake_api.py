@@ -140,6 +140,36 @@ PDOS = [
     {"position": 3, "text": "Fixed 12.00 V 1.67 A", "active": False},
     {"position": 4, "text": "PPS 3.30–11.00 V 2.00 A", "active": False},
 ]
+PD = {
+    "messages": 42,
+    "epr": False,
+    "contract": None,
+    "capabilities": PDOS,
+    "sink_capabilities": [],
+    "identity": {
+        "unit": {
+            "vid": "0x2e87",
+            "pid": "0x0021",
+            "manufacturer": "ACME",
+            "told_by": ["Manufacturer_Info"],
+        },
+        "other": None,
+        "cable": None,
+    },
+    "batteries": [
+        {
+            "battery": 0,
+            "design_wh": 74.0,
+            "last_full_wh": 59.2,
+            "state_of_health": 0.8,
+            "present_wh": None,
+            "state": None,
+            "t_ns": NOW,
+        }
+    ],
+    "status": None,
+    "events": [],
+}
 VERDICTS = {
     "caution": {
         "en": "Caution: something was seen that should not be.",
@@ -320,6 +350,7 @@ def bench(
         "verdict": verdict("caution"),
         "screening": None,
         "pd_messages": 42,
+        "pd": copy.deepcopy(PD),
     }
 
 
@@ -546,9 +577,14 @@ METERS = {
 def pd_messages() -> list[dict[str, Any]]:
     """A short negotiation."""
     kinds = [
-        ("Source_Capabilities", "SOP", "source", {"pdos": 4}),
+        ("Source_Capabilities", "SOP", "source", {"pdos": copy.deepcopy(PDOS)}),
         ("GoodCRC", "SOP", "sink", {}),
-        ("Request", "SOP", "sink", {"position": 2, "current_a": 2.0}),
+        (
+            "Request",
+            "SOP",
+            "sink",
+            {"kind": "current", "position": 2, "operating_a": 2.0, "mismatch": False},
+        ),
         ("Accept", "SOP", "source", {}),
         ("PS_RDY", "SOP", "source", {}),
     ]
@@ -556,10 +592,11 @@ def pd_messages() -> list[dict[str, Any]]:
         {
             "type": kind,
             "sop": sop,
-            "rev": "3.0",
+            "rev": "3.x",
             "id": i % 8,
-            "objects": ["0001912c", "0002d0de"] if i == 0 else [],
-            "fields": {**fields, "role": role},
+            "power_role": role,
+            "objects": ["0x1912c", "0x2d0de"] if i == 0 else [],
+            "fields": fields,
             "t_ns": NOW - (310 * NS) + i * NS // 50,
         }
         for i, (kind, sop, role, fields) in enumerate(kinds)

@@ -14,11 +14,12 @@ from textual.content import Content
 from textual.widgets import DataTable
 
 from denchi_dashboards.tui import panels, words
-from denchi_dashboards.tui.layout import cut, said, styled_lines
+from denchi_dashboards.tui.layout import cut, pair, said, styled_lines
 from denchi_dashboards.tui.widgets import Page, ScrollPane, key
 from denchi_dashboards.tui.words import _
 
 MAX_ROWS = 500
+QUIET_FIELDS = frozenset(("chunked", "request_chunk", "raw"))
 
 
 class Pd(Page):
@@ -138,6 +139,7 @@ class Pd(Page):
                 _("none seen; this meter or this contract shows none"), "$quiet", width
             )
         rows += [panels.pdo_line(p, width) for p in pdos]
+        rows += self._told(bench.part("pd"), width)
         data = panels.data_lines(self.present, bench, width)
         if data:
             rows += [Content(""), panels.heading(_("Lines"), width), *data]
@@ -147,6 +149,24 @@ class Pd(Page):
             _("{n} messages in this session").format(n=int(count or 0)), "$quiet", width
         )
         return rows
+
+    def _told(self, pd: Mapping[str, Any], width: int) -> list[Content]:
+        """What the unit says of itself; nothing at all when it said nothing."""
+        unit = (pd.get("identity") or {}).get("unit") or {}
+        names = [
+            (name.replace("_", " "), said(unit[name], 40))
+            for name in ("manufacturer", "vid", "pid", "xid", "product_type")
+            if unit.get(name) is not None
+        ]
+        facts = _state_facts(pd)
+        if not names and not facts:
+            return []
+        rows = [Content(""), panels.heading(_("The unit says of itself"), width)]
+        rows += [pair(name, value, width, 18) for name, value in names]
+        if names:
+            hint = _("a hint only: such ids are often the chip maker's")
+            rows += styled_lines(hint, "$quiet", width)
+        return rows + [pair(name, value, width, 18) for name, value in facts]
 
     def action_bench(self, step: int) -> None:
         """The next bench."""
@@ -168,12 +188,40 @@ class Pd(Page):
         return len(self.present.benches) > 1 if action == "bench" else True
 
 
+def _state_facts(pd: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Battery and temperature by the unit's own report."""
+    facts: list[tuple[str, str]] = []
+    for battery in pd.get("batteries") or []:
+        full, design = (words.number(battery.get(k)) for k in ("last_full_wh", "design_wh"))
+        if full is not None and design is not None:
+            facts.append((_("last full / design"), f"{full:.1f} / {design:.1f} Wh"))
+        if (now := words.number(battery.get("present_wh"))) is not None:
+            facts.append((_("charge left"), f"{now:.1f} Wh"))
+    status = pd.get("status") or {}
+    if (celsius := words.number(status.get("temperature_c"))) is not None:
+        facts.append((_("inside"), f"{celsius:.0f} °C"))
+    return facts
+
+
 def content_of(one: Mapping[str, Any]) -> str:
     """Fields of a message in one line."""
     fields = one.get("fields")
     parts = []
     if isinstance(fields, Mapping):
-        parts = [f"{said(k, 30)}={_short(v)}" for k, v in fields.items() if v not in (None, [], {})]
+        pdos = fields.get("pdos")
+        if isinstance(pdos, list):
+            return "; ".join(
+                f"{said(p.get('position'), 3)}: {said(p.get('text'), 60)}"
+                for p in pdos
+                if isinstance(p, Mapping)
+            )
+        parts = [
+            f"{said(k, 30)}={_short(v)}"
+            for k, v in fields.items()
+            if v not in (None, False, [], {}) and k not in QUIET_FIELDS
+        ]
+    if one.get("reason"):
+        parts.append(said(one["reason"], 80))
     if not parts:
         parts = [said(o, 16) for o in one.get("objects") or []]
     return "  ".join(parts)
