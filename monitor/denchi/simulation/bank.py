@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from denchi.simulation import cell
-from denchi.simulation.params import Influence, Segment, SessionParams
+from denchi.simulation.params import Segment, SessionParams
+from denchi.simulation.room import surround
 
 STEP_S: Final = 0.25
 _CELL_J_GK: Final = 0.95
@@ -98,7 +99,9 @@ class Bank:
     def advance(self) -> Instant:
         """Step once by one step and return the new instant."""
         segment = self._follow_load()
-        air_c, loss_w_k, body_w_k, body_w, sun_w, inside_w, contact = self._room()
+        air_c, loss_w_k, body_w_k, body_w, sun_w, inside_w, contact = surround(
+            self.params, self.t_s, self._case_c
+        )
         short_s = self._short_s()
         if segment.mode == "charge":
             draw_w = self._charging(segment, short_s)
@@ -138,36 +141,6 @@ class Bank:
             self._segment_i, self._segment = max(i, 0), segments[max(i, 0)]
             self._charged = False
         return self._segment
-
-    def _room(self) -> tuple[float, float, float, float, float, float, float]:
-        """Air, loss to air, W/K and W from warm bodies, sun, heat of pass-through, probe contact."""
-        room, t = self.params.surroundings, self.t_s
-        air_c = room.ambient_c + room.drift_k_h * t / 3600.0
-        loss = self.params.bank.loss_w_k
-        body_w_k = body_w = sun_w = inside_w = 0.0
-        contact = self.params.probe.contact
-        for it in room.influences:
-            if not it.start_s <= t:
-                continue
-            share = _share(it, t)
-            if share <= 0.0:
-                continue
-            if it.kind == "ambient":
-                air_c += it.value * share
-            elif it.kind == "sun":
-                sun_w += it.value * share
-            elif it.kind == "cover":
-                loss *= 1.0 + (it.value - 1.0) * share
-            elif it.kind == "pass_through":
-                inside_w += it.value * share
-            elif it.kind == "probe_off":
-                contact = it.value
-            else:
-                body_w_k += it.value * share
-                body_w += it.value * share * it.body_c
-        # Natural convection: the hotter, the faster the air moves.
-        loss *= 1.0 + 0.006 * min(max(self._case_c - air_c, 0.0), 60.0)
-        return air_c, loss, body_w_k, body_w, sun_w, inside_w, contact
 
     def _grown(self) -> float:
         """How much of the fault is there: 0 before its onset, 1 after its ramp."""
@@ -397,13 +370,3 @@ def _taken(soc: float, amps: float) -> float:
     if amps >= 0.0 or soc <= 1.02:
         return 1.0
     return max(0.0, 1.0 - (soc - 1.02) / 0.15)
-
-
-def _share(it: Influence, t_s: float) -> float:
-    """How much of an influence is there: grows with ``tau_s`` and goes with it."""
-    if it.kind == "probe_off":
-        return 1.0 if t_s < it.end_s else 0.0
-    grown = 1.0 - math.exp(-(min(t_s, it.end_s) - it.start_s) / it.tau_s)
-    if t_s <= it.end_s:
-        return grown
-    return grown * math.exp(-(t_s - it.end_s) / it.tau_s)

@@ -112,7 +112,7 @@ def _bank(rng: random.Random, charging: bool) -> BankParams:
     start = 1.0 if rng.random() < 0.4 else rng.uniform(0.25, 1.0)
     if charging:
         start = rng.uniform(0.1, 0.85)
-    return BankParams(
+    bank = BankParams(
         capacity_ah=ah,
         cells=cells,
         cell_ohm=ohm * 0.65,
@@ -135,13 +135,20 @@ def _bank(rng: random.Random, charging: bool) -> BankParams:
         recover_v=9.9 if rng.random() < 0.85 else rng.uniform(3.2, 3.5),
         auto_off_a=rng.uniform(0.03, 0.1),
         auto_off_s=rng.uniform(10.0, 90.0) if rng.random() < 0.8 else math.inf,
-        charge_a=ah * rng.uniform(0.2, 0.6),
+        entropic_v=rng.uniform(-0.02, 0.05),
+    )
+    return _charger(rng, bank, watts)
+
+
+def _charger(rng: random.Random, bank: BankParams, watts: float) -> BankParams:
+    return replace(
+        bank,
+        charge_a=bank.capacity_ah * rng.uniform(0.2, 0.6),
         charge_v=rng.uniform(4.17, 4.22),
         charge_efficiency=rng.uniform(0.86, 0.94),
         taper_stop=rng.uniform(0.03, 0.1),
         charge_w=watts * rng.uniform(0.5, 1.0),
         idle_input_a=rng.uniform(0.003, 0.05),
-        entropic_v=rng.uniform(-0.02, 0.05),
     )
 
 
