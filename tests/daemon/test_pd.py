@@ -21,6 +21,7 @@ from denchi.health.engine import HealthEngine
 from denchi.health.profiles import load
 from denchi.ingest import Gate
 from denchi.model import Session, SessionMeta, Severity
+from denchi.simulation.pd import Conversation
 from denchi_protocol.capture import read
 from denchi_protocol.codec import PdMessage
 from denchi_protocol.samples import SampleBlock
@@ -132,6 +133,21 @@ def test_view_of_a_real_negotiation() -> None:
     assert state["identity"]["cable"]["product_type"] == "passive_cable"
     assert state["identity"]["unit"] is None
     assert (state["status"], state["batteries"]) == (None, [])
+
+
+def test_the_simulations_conversation_is_understood() -> None:
+    """Two writers of the same layouts who do not know each other."""
+    talk = Conversation([(5.0, 3.0), (9.0, 2.22), (12.0, 1.67)])
+    view = PdView()
+    for n, volts in enumerate((5.0, 9.0, 12.0, 5.0)):
+        end_ns = T0 + (n + 1) * 10 * NS
+        for message in talk.contract(end_ns, volts, attach=n in (0, 3)):
+            view.feed(message)
+        state = view.state()
+        assert state is not None
+        assert state["contract"]["voltage_v"] == volts
+        assert state["contract"]["transition_until_ns"] <= end_ns + 100 * MS
+    assert {e["kind"] for e in state["events"]} == {"contract"}
 
 
 def test_view_of_an_epr_contract_leaves_the_gap_out() -> None:

@@ -288,6 +288,16 @@ def test_detached_nothing_is_promised(wire: Wire) -> None:
     assert wire.tracker.partner().manufacturer is None
 
 
+def test_offers_to_a_newly_attached_sink_promise_five_volts(wire: Wire) -> None:
+    """After 9 V for a phone, a lamp without PD is plugged in: offers are made and nobody answers."""
+    wire.agree(CurrentRdo(2, operating_a=2.0, max_a=2.0).word())
+    wire.tracker.detach(wire.t_ns + 1)
+    wire.say("Source_Capabilities", *BANK)
+    now = wire.tracker.contract
+    assert now is not None
+    assert (now.kind, now.voltage_v, now.low_v) == ("default", 5.0, 4.75)
+
+
 def test_a_sink_that_offers_power_itself_is_not_the_source(wire: Wire) -> None:
     wire.say("Source_Capabilities", FixedPdo(5.0, 1.0).word(), source=False)
     assert len(wire.tracker.capabilities) == 5

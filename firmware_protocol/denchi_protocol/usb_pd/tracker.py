@@ -68,6 +68,7 @@ class ContractTracker:
         self._asked: int | None = None
         self._last: dict[tuple[str, str | None], tuple[bytes, int]] = {}
         self.sink_capabilities: tuple[Pdo, ...] = ()
+        self._detached = False
         self.epr = False
         self.last: Message | None = None
         """The message fed last, decoded (also when it was a repetition)."""
@@ -101,6 +102,7 @@ class ContractTracker:
     def detach(self, t_ns: int) -> None:
         """VBUS is gone: what was agreed and who was there is over."""
         self._reset(t_ns, contracts.unknown(t_ns))
+        self._detached = True
         self._partners.clear()
         self._decoder.capabilities = ()
 
@@ -237,6 +239,7 @@ class ContractTracker:
         return [PdEvent(t_ns, "hard_reset")]
 
     def _reset(self, t_ns: int, made: Contract) -> None:
+        self._detached = False
         self._pending, self._accepted, self._asked, self.epr = None, "", None, False
         self._last.clear()
         self._history.append(made)
@@ -254,7 +257,8 @@ class ContractTracker:
 
     def _offered(self, t_ns: int) -> None:
         now = self.contract
-        if now is None:
+        if now is None or self._detached:
+            self._detached = False
             # Offers come before a contract, so this is 5 V; but a source may offer anew under a
             # contract that was agreed before the meter listened. The sink then answers at once.
             wait_ns = t_ns + contracts.SPR_TRANSITION_NS
