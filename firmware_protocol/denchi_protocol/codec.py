@@ -24,6 +24,7 @@ from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from denchi_protocol.errors import LocalProtocolError
 from denchi_protocol.samples import Int64s, SampleBlock
 
 Frames = NDArray[np.uint8]
@@ -398,3 +399,14 @@ class MeterSpec:
     """Prefixes of every request the codec may emit; the house test holds the codec to them."""
     notes: tuple[str, ...] = ()
     """Sentences for a user at first contact (which port feeds the meter, known freezes ...)."""
+    options: tuple[str, ...] = ()
+    """What a locator may say behind ``?``: text arguments of ``codec``, and ``baud`` of a serial line."""
+
+    def codec_with(self, options: Mapping[str, str]) -> Codec:
+        """The codec as a locator's options want it. Raises ``LocalProtocolError`` for a wrong one."""
+        if unknown := sorted(set(options) - set(self.options)):
+            known = f"known: {', '.join(self.options)}" if self.options else "it has none"
+            raise LocalProtocolError(f"{self.key} has no option {unknown[0]!r}; {known}")
+        chosen = {name: text for name, text in options.items() if name != "baud"}
+        make: Callable[..., Codec] = self.codec
+        return make(**chosen)

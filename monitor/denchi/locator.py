@@ -1,7 +1,8 @@
 """Locator: where an instrument is, as one word for configuration and command line.
 
 ``usb:2e3c:5558/SERIAL`` · ``serial:/dev/ttyUSB0`` · ``ble:NAME`` · ``sysfs:/sys/class/hwmon/hwmon3`` ·
-``emulated:fnb58?scenario=demo``. A key may stand before: ``fnb58@usb:2e3c:5558/SERIAL``.
+``emulated:fnb58?scenario=demo``. A key may stand before: ``fnb58@usb:2e3c:5558/SERIAL``. Behind ``?`` stand
+options of the meter: ``line@serial:/dev/ttyUSB0?columns=voltage_v,current_a&baud=9600``.
 """
 
 from __future__ import annotations
@@ -35,13 +36,14 @@ class Locator:
 
     def __str__(self) -> str:
         head = f"{self.spec_key}@" if self.spec_key and self.kind != "emulated" else ""
+        query = f"?{urlencode(self.options)}" if self.options else ""
         if self.kind == "usb":
             place = quote(self.serial, safe="") or (f"@{self.path}" if self.path else "")
-            return f"{head}usb:{self.vid:04x}:{self.pid:04x}" + (f"/{place}" if place else "")
+            where = f"{self.vid:04x}:{self.pid:04x}" + (f"/{place}" if place else "")
+            return f"{head}usb:{where}{query}"
         if self.kind == "emulated":
-            query = f"?{urlencode(self.options)}" if self.options else ""
             return f"emulated:{self.spec_key}{query}"
-        return f"{head}{self.kind}:{self.path}"
+        return f"{head}{self.kind}:{self.path}{query}"
 
     @classmethod
     def parse(cls, text: str) -> Locator:
@@ -52,6 +54,7 @@ class Locator:
         kind, colon, place = rest.partition(":")
         if not colon or kind not in KINDS:
             raise UsageError(f"{text!r} is no place of an instrument", cure=f"such as {EXAMPLES}")
+        place, options = _options(place)
         if kind == "usb":
             match = _USB.match(place)
             if match is None:
@@ -65,8 +68,15 @@ class Locator:
                 int(match["pid"], 16),
                 "" if path else unquote(serial),
                 path,
+                options,
             )
         if kind == "emulated":
-            name, _, query = place.partition("?")
-            return cls("emulated", name, options=dict(parse_qsl(query)))
-        return cls(kind, key, path=place)  # type: ignore[arg-type]
+            return cls("emulated", place.rstrip("?"), options=options)
+        return cls(kind, key, path=place, options=options)
+
+
+def _options(place: str) -> tuple[str, dict[str, str]]:
+    """A place and what stands behind its ``?`` (only where it is one: a Bluetooth name may end in "?")."""
+    head, _, query = place.partition("?")
+    options = dict(parse_qsl(query))
+    return (head, options) if options else (place, {})

@@ -22,6 +22,7 @@ from denchi.locator import Locator
 from denchi.transports.base import Transport
 from denchi.transports.opening import open_transport
 from denchi_protocol.codec import Codec, DeviceInfo, Done, Event, MeterSpec, Rejected, Send, Wait
+from denchi_protocol.errors import LocalProtocolError
 from denchi_protocol.samples import SampleBlock
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 BACKOFF_FIRST_S: Final = 0.2
 BACKOFF_MOST_S: Final = 5.0
 """Between attempts at a device that is there and refuses, or opens and never speaks."""
-ABSENT_MOST_S: Final = 1.0
+ABSENT_MOST_S: Final = 0.5
 """Between looks for one that is not there: however long it was away, it streams within 2 s (DESIGN.md §7)."""
 READ_MOST_S: Final = 0.5
 """No read waits longer, so that a stop is never waited for longer."""
@@ -139,6 +140,7 @@ class MeterLink:
             most = BACKOFF_MOST_S
             try:
                 self._say(LinkState("opening"))
+                codec = self._codec()
                 transport = self._opener()
             except DeviceRefused as error:
                 self._say(LinkState("refused", error.message, error.cure))
@@ -154,14 +156,23 @@ class MeterLink:
                 )
             else:
                 self._opened += 1
-                heard = self._converse(transport)
+                heard = self._converse(codec, transport)
                 backoff = BACKOFF_FIRST_S if heard else backoff
             self._stop.wait(min(backoff, most) * (0.8 + 0.4 * self._random.random()))
             backoff = min(backoff * 2, most)
 
-    def _converse(self, transport: Transport) -> bool:
+    def _codec(self) -> Codec:
+        """The family's codec as the locator's options want it."""
+        options = self.locator.options
+        if self.locator.kind == "emulated":  # most of them are the emulator's
+            options = {k: v for k, v in options.items() if k in self.spec.options}
+        try:
+            return self.spec.codec_with(options)
+        except LocalProtocolError as error:
+            raise DeviceRefused(str(error), cure=f"correct {self.locator}") from None
+
+    def _converse(self, codec: Codec, transport: Transport) -> bool:
         """Talk until the device leaves or we are stopped; True when anything was heard."""
-        codec = self.spec.codec()
         heard = False
         try:
             heard = self._talk(codec, transport)

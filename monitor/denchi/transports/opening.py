@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from denchi.clock import AnchoredClock
 from denchi.errors import DeviceRefused
 from denchi.locator import Locator
@@ -49,7 +51,7 @@ def _open(settings: object, locator: Locator, usb_backend: str) -> Transport:
     if isinstance(settings, SerialSettings):
         from denchi.transports.serial_line import SerialTransport
 
-        return SerialTransport(locator, settings)
+        return SerialTransport(locator, _with_baud(settings, locator))
     if isinstance(settings, SysfsSettings):
         from denchi.transports.sysfs import SysfsTransport
 
@@ -58,3 +60,13 @@ def _open(settings: object, locator: Locator, usb_backend: str) -> Transport:
     from denchi.transports.ble import BleTransport
 
     return BleTransport(locator, settings)
+
+
+def _with_baud(settings: SerialSettings, locator: Locator) -> SerialSettings:
+    """The family's line settings, at the speed the locator says (``?baud=9600``)."""
+    text = locator.options.get("baud")
+    if text is None:
+        return settings
+    if not (text.isascii() and text.isdigit() and 50 <= int(text) <= 12_000_000):
+        raise DeviceRefused(f"baud={text!r} is no speed of a serial line", cure="such as baud=9600")
+    return replace(settings, baud=int(text))

@@ -71,6 +71,7 @@ SPECS: Final = (
             ),
         ),
         allowed_sends=(),
+        options=("probe",),
         notes=(
             "A probe plugged into the meter counts as the unit's case: fix it there.",
             "Without a probe only the meter's own board is measured, and on K2 and C5 not even that.",

@@ -5,7 +5,7 @@ Facts and their sources: README.md beside this file.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from denchi_protocol.codec import (
     Wait,
 )
 from denchi_protocol.devclock import DeviceClock
+from denchi_protocol.errors import LocalProtocolError
 from denchi_protocol.fields import check_run, unsigned
 from denchi_protocol.framing import MORE, Framer, Junk, Verdict
 from denchi_protocol.samples import (
@@ -42,6 +43,7 @@ COMMAND: Final = 0x1A
 PAYLOAD: Final = 52
 SOPS: Final = {0xE0: "SOP", 0xC0: "SOP'", 0xA0: "SOP''", 0x80: "SOP'_Debug", 0x60: "SOP''_Debug"}
 
+PROBES: Final = ("case", "ambient")
 NOT_MEASURED_C: Final = 25.0
 """What models without a sensor on their board report as its temperature, always."""
 NO_PROBE_C: Final = -40.0
@@ -91,7 +93,9 @@ def _rule_pd(view: bytes) -> Verdict:
 class WitrnCodec:
     """One connection to a WITRN meter. ``probe``: where the user has put the meter's own probe."""
 
-    def __init__(self, probe: Literal["case", "ambient"] = "case") -> None:
+    def __init__(self, probe: str = "case") -> None:
+        if probe not in PROBES:
+            raise LocalProtocolError(f"probe={probe!r}: it is one of {', '.join(PROBES)}")
         self._probe = f"temp_mc.{probe}"
         self._framer = Framer(_rule, bytes((MEASUREMENT, PD)), longest=REPORT)
         self._clock = DeviceClock()
