@@ -13,7 +13,7 @@ from denchi_protocol.codec import (
     UsbDescriptors,
     UsbMatch,
 )
-from denchi_protocol.meters.temper.codec import ASK_NAME, ASK_TEMPERATURE, TemperCodec
+from denchi_protocol.meters.temper.codec import ASK_NAME, ASK_TEMPERATURE, PLACE, TemperCodec
 from denchi_protocol.meters.temper.emulator import TemperEmulator
 
 _NAMED: Final = r"^TEMPer"
@@ -25,6 +25,8 @@ _COMMON: Final[dict[str, Any]] = {
     "emulator": TemperEmulator,
     "rate_hz": 1.0,
     "limits": {"temp_mc": (-40.0, 125.0)},
+    "channels": (PLACE,),
+    "temperature_place": "ambient",
     "current": "signed",
     "checksum": False,
     "maturity": "captures",
@@ -68,32 +70,19 @@ SPECS: Final = (
             UsbMatch(0x413D, 0x2107, ambiguous=True),
         ),
         codec=TemperCodec,
-        channels=("temp_mc.case", "temp_mc.meter"),
-        temperature_place="case",
         notes=(
-            "The probe on the cable counts as the case's; the sensor in the stick speaks of the stick.",
+            "Reads the probe on the cable, or the stick's only sensor.",
+            "The bench says where it is: name it as its case or ambient probe.",
         ),
         **_COMMON,
     ),
-    # The same sticks put elsewhere: only their owner knows, so only by configuration.
+    # A stick with a cable whose inner sensor is meant: only its owner knows, so only by configuration.
     MeterSpec(
-        key="temper-case",
-        models=("TEMPer fixed to the case",),
+        key="temper-inner",
+        models=("TEMPer2 (sensor in the stick)",),
         matches=(),
-        codec=partial(TemperCodec, "case"),
-        channels=("temp_mc.case", "temp_mc.ambient"),
-        temperature_place="case",
-        notes=("For a stick that is fixed to the unit itself, on an extension cable.",),
-        **_COMMON,
-    ),
-    MeterSpec(
-        key="temper-ambient",
-        models=("TEMPer in the air",),
-        matches=(),
-        codec=partial(TemperCodec, "ambient"),
-        channels=("temp_mc.case", "temp_mc.ambient"),
-        temperature_place="ambient",
-        notes=("For a stick that hangs in the air, on an extension cable.",),
+        codec=partial(TemperCodec, "inner"),
+        notes=("The port warms a stick that is plugged in directly: use an extension cable.",),
         **_COMMON,
     ),
 )

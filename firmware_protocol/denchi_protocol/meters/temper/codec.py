@@ -15,7 +15,7 @@ from denchi_protocol.codec import Action, Closing, DeviceInfo, Done, Event, Fram
 from denchi_protocol.errors import LocalProtocolError
 from denchi_protocol.fields import as_frames, check_run, counts, signed
 from denchi_protocol.polling import Poller
-from denchi_protocol.samples import Int32s, Int64s, SampleBlock
+from denchi_protocol.samples import Int64s, SampleBlock
 
 ASK_NAME: Final = bytes.fromhex("0186ff0100000000")
 ASK_TEMPERATURE: Final = bytes.fromhex("0180330100000000")
@@ -26,7 +26,10 @@ OUTER_ID: Final = 0x01
 NO_PROBE: Final = 20_000
 """200.00 degC: the probe is missing or not plugged in."""
 
-Place = Literal["case", "ambient", "meter"]
+PLACE: Final = "temp_mc.ambient"
+"""A thermometer cannot know where it was put: the bench gives it its place by its role."""
+
+Sensor = Literal["cable", "inner"]
 Layout = Literal["hundredths", "ds75"]
 
 
@@ -36,29 +39,29 @@ class Kind:
 
     prefix: str
     layout: Layout
-    cable_only: bool = False
-    """There is no sensor but the one on the cable."""
+    only: Sensor | None = None
+    """The one sensor that this stick has; None: both."""
 
 
 KINDS: Final = (
-    Kind("TEMPerGold_V3.1", "hundredths"),
-    Kind("TEMPerGold_V3.3", "hundredths"),
-    Kind("TEMPerGold_V3.4", "hundredths"),
-    Kind("TEMPerGold_V3.5", "hundredths"),
+    Kind("TEMPerGold_V3.1", "hundredths", "inner"),
+    Kind("TEMPerGold_V3.3", "hundredths", "inner"),
+    Kind("TEMPerGold_V3.4", "hundredths", "inner"),
+    Kind("TEMPerGold_V3.5", "hundredths", "inner"),
     Kind("TEMPerX_V3.1", "hundredths"),
     Kind("TEMPerX_V3.2", "hundredths"),
     Kind("TEMPerX_V3.3", "hundredths"),
-    Kind("TEMPerHUM_V3.8", "hundredths"),
-    Kind("TEMPerHUM_V3.9", "hundredths"),
-    Kind("TEMPerHUM_V4.0", "hundredths"),
-    Kind("TEMPerHUM_V4.1", "hundredths"),
+    Kind("TEMPerHUM_V3.8", "hundredths", "inner"),
+    Kind("TEMPerHUM_V3.9", "hundredths", "inner"),
+    Kind("TEMPerHUM_V4.0", "hundredths", "inner"),
+    Kind("TEMPerHUM_V4.1", "hundredths", "inner"),
     Kind("TEMPer2_V3.7", "hundredths"),
     Kind("TEMPer2_V3.9", "hundredths"),
     Kind("TEMPer2_V4.1", "hundredths"),
-    Kind("TEMPer1F_V4.1", "hundredths", cable_only=True),
-    Kind("TEMPer1F1.4", "ds75", cable_only=True),
-    Kind("TEMPerF1.2", "ds75"),
-    Kind("TEMPerF1.4", "ds75"),
+    Kind("TEMPer1F_V4.1", "hundredths", "cable"),
+    Kind("TEMPer1F1.4", "ds75", "cable"),
+    Kind("TEMPerF1.2", "ds75", "inner"),
+    Kind("TEMPerF1.4", "ds75", "inner"),
     Kind("TEMPer2_M12_V1.3", "ds75"),
 )
 """Names that somebody has read with success; others are refused, as some share a beginning and not a scale."""
@@ -70,11 +73,10 @@ def kind_of(name: str) -> Kind | None:
 
 
 class TemperCodec:
-    """One stick. ``inner``: where its inner sensor is (the stick itself, unless it was put somewhere)."""
+    """One stick, one of its sensors: the probe on the cable, or the one inside (or the only one it has)."""
 
-    def __init__(self, inner: Place = "meter") -> None:
-        self._inner: Place = inner
-        self._outer: Place = "case" if inner != "case" else "ambient"
+    def __init__(self, sensor: Sensor = "cable") -> None:
+        self._wanted: Sensor = sensor
         self._poller = Poller(self._requests, period_ms=1000, resend_ms=500, pause_ms=20, tries=2)
         self._kind: Kind | None = None
         self._refused = False
@@ -109,7 +111,7 @@ class TemperCodec:
         return events
 
     def decode_run(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
-        """Decode temperature reports (n, 8) of one sensor.
+        """Decode temperature reports (n, 8) of the sensor that is read, all with one number.
 
         Raises ``LocalProtocolError`` before the name is known or for other reports.
         """
@@ -119,19 +121,25 @@ class TemperCodec:
             raise LocalProtocolError(
                 "a run holds temperature reports of a stick whose name is known"
             )
-        if (frames[:, 1] != frames[0, 1]).any():
-            raise LocalProtocolError("a run holds reports of one sensor")
-        columns: dict[str, Int32s] = {}
-        cable = kind.cable_only or (kind.layout == "hundredths" and frames[0, 1] == OUTER_ID)
-        first = f"temp_mc.{self._outer if cable else self._inner}"
+        number = int(frames[0, 1])
+        if (frames[:, 1] != number).any() or (at := self._place_in(kind, number)) is None:
+            raise LocalProtocolError("a run holds reports of one sensor, the one that is read")
+        raw = signed(frames, at, 2)
         if kind.layout == "ds75":
-            columns[first] = _ds75(frames, 2)
-            if frames[0, 1] == 4 and not kind.cable_only:
-                columns[f"temp_mc.{self._outer}"] = _ds75(frames, 4)
-        else:
-            raw = signed(frames, 2, 2)
-            columns[first] = counts(raw * 10, raw != NO_PROBE)
-        return SampleBlock(t_ns, columns)
+            # 1/256 degC, of which the upper twelve bits count; all bits set: no sensor.
+            return SampleBlock(t_ns, {PLACE: counts((raw >> 4) * 625 // 10, raw != -1)})
+        return SampleBlock(t_ns, {PLACE: counts(raw * 10, raw != NO_PROBE)})
+
+    def _place_in(self, kind: Kind, number: int) -> int | None:
+        """Where the wanted sensor stands in a report with this number; None = it is not in it."""
+        wanted = kind.only or self._wanted
+        if kind.layout == "ds75":
+            if kind.only or wanted == "inner":
+                return 2
+            return 4 if number == 4 else None
+        if kind.only == "cable":
+            return 2
+        return 2 if (number == OUTER_ID) == (wanted == "cable") else None
 
     def _report(self, report: bytes, t_ns: int) -> list[Event]:
         asked = self._poller.in_flight
@@ -145,6 +153,8 @@ class TemperCodec:
             return [Rejected(t_ns, "no temperature report", report)]
         if asked == ASK_TEMPERATURE:
             self._poller.answered(t_ns)
+        if self._place_in(self._kind, report[1]) is None:
+            return []  # the other sensor of this stick
         return [self.decode_run(as_frames(report), np.array([t_ns], np.int64))]
 
     def _known_sensor(self, number: int) -> bool:
@@ -163,10 +173,3 @@ class TemperCodec:
             self._refused = True
             return [info, Rejected(t_ns, "a firmware nobody has described: not read", raw)]
         return [info]
-
-
-def _ds75(frames: Frames, at: int) -> Int32s:
-    """1/256 degC, of which the upper twelve bits count; all bits set: no sensor."""
-    raw = signed(frames, at, 2)
-    there = raw != -1
-    return counts((raw >> 4) * 625 // 10, there)
