@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from denchi.locator import Locator
 from denchi.transports.sysfs import SysfsTransport
+from denchi_protocol.batteries import power_supply, sbs
 from denchi_protocol.batteries.power_supply import REQUESTS
 from denchi_protocol.batteries.power_supply.codec import PowerSupplyCodec
 from denchi_protocol.batteries.power_supply.emulator import PowerSupplyEmulator
@@ -23,6 +24,7 @@ from protocol.wire import MS, T0, blocks, captures, converse, joined, read_captu
 
 SCENE = Scene(pack_v=7.4, pack_a=1.5, cells_v=(3.7, 3.701), cell_temps_c=(22.4,), capacity_ah=1.25)
 STILL = StillScene(SCENE)
+BY_KEY = {spec.key: spec for spec in (*power_supply.SPECS, *sbs.SPECS)}
 CHARGING = StillScene(Scene(pack_v=8.2, pack_a=-2.0, cell_temps_c=(-3.5,)))
 
 
@@ -44,12 +46,17 @@ def check(events: list[Event], expect: dict[str, Any]) -> None:
 @pytest.mark.parametrize("family", ["sbs", "power_supply"])
 def test_captures(family: str) -> None:
     for path in captures(family):
-        codec = SbsCodec() if family == "sbs" else PowerSupplyCodec()
-        for chunk in read_capture(path).received():
+        capture = read_capture(path)
+        codec = BY_KEY[capture.header.meter].codec()
+        for chunk in capture.received():
             events = codec.feed(chunk.data, T0 + chunk.t_ns)
             assert not any(isinstance(e, Rejected) for e in events)
-            check(events, chunk.extra.get("expect", {}))
-            if "contract" in path.stem:
+            expect = chunk.extra.get("expect", {})
+            check(events, expect)
+            if "device" in expect:
+                (info,) = (e for e in events if isinstance(e, DeviceInfo))
+                assert expect["device"].items() <= info.fields.items()
+            if path.stem in ("ucsi_contract_is_no_measurement", "typec_partner", "usb_pd_offers"):
                 assert not blocks(events)
 
 

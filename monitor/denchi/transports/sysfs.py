@@ -13,7 +13,8 @@ from pathlib import Path
 from denchi.errors import DeviceGone
 from denchi.locator import Locator
 
-_NAME = re.compile(r"[A-Za-z0-9_]+(?:/[A-Za-z0-9_]+)?\Z")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_:-]*(?:/[A-Za-z0-9_][A-Za-z0-9_:-]*){0,2}\Z")
+"""An attribute, up to two folders down (``source-capabilities/1:fixed_supply/voltage``); no dots: never up."""
 
 
 def folder_of(path: str) -> Path:
