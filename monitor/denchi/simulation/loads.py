@@ -16,13 +16,17 @@ Draw: TypeAlias = Callable[[random.Random, float, float], list[Segment]]
 
 
 def draw_load(
-    rng: random.Random, bank: BankParams, seconds: float, charging: bool
+    rng: random.Random, bank: BankParams, seconds: float, charging: bool, *, glides: bool = True
 ) -> tuple[Segment, ...]:
-    """The load of a session. A charging session has the meter at the input all the time."""
+    """The load of a session. A charging session has the meter at the input all the time.
+
+    ``glides``: a programmable supply may be drawn too.
+    """
     if charging:
         return (Segment(0.0, "charge", 0.0, rng.choice([5.0, 9.0, 9.0, 12.0, 20.0])),)
     watts = bank.limit_w / 1.25
-    return tuple(rng.choice(_PATTERNS)(rng, watts, seconds))
+    patterns = _PATTERNS if glides else tuple(p for p in _PATTERNS if p is not _pps)
+    return tuple(rng.choice(patterns)(rng, watts, seconds))
 
 
 def _volts(rng: random.Random, watts: float) -> float:

@@ -78,7 +78,9 @@ def draw(seed: int, *, fault_share: float = 0.5) -> Drawn:
     )
     bank = _bank(rng, charging)
     seconds = hours * 3600.0
-    segments = draw_load(rng, bank, seconds, charging)
+    # Which voltage a programmable supply promised nobody knows without its messages.
+    glides = kind not in ("sag_static", "sag_growing")
+    segments = draw_load(rng, bank, seconds, charging, glides=glides)
     awkward = _awkward(rng, 0.5 if kind == "none" else 0.3, charging)
     room = _room(rng, awkward, bank, seconds)
     warm_c = room.ambient_c + rng.uniform(4.0, 12.0) if "warm_start" in awkward else None

@@ -190,8 +190,8 @@ def traces(track: Track, sound: Track, params: SessionParams) -> dict[str, float
     warm = track["probe_c"][:n] - sound["probe_c"][:n] >= 4.0
     both = (v > 2.5) & (v0 > 2.5) & (np.abs(i) > 0.05) & (np.abs(i - i0) < 0.1 * np.abs(i0) + 0.05)
     off = (np.abs(v - v0) > 0.03 * v0) & both & (not charging)
-    dark = (v < 2.5) & (v0 > 2.5) & (np.r_[0.0, i[:-1]] > -1.0)
-    falls = np.flatnonzero(dark[1:] & ~dark[:-1]) + 1
+    # A collapse: from a voltage under load to none, where the sound bank goes on.
+    falls = 1 + np.flatnonzero((v[1:] < 2.5) & (v[:-1] > 2.5) & (i[:-1] > 0.15) & (v0[1:] > 2.5))
     peak = max(float(-i.min()), 1e-9)
     more = (-(i - i0) > 0.25 * peak) & charging
     return {
