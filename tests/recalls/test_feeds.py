@@ -274,9 +274,15 @@ def test_safety_gate_reads_what_it_has_not_read_and_remembers_it(httpserver, rec
 WHOLE_DATABASE = [cpsc_record(f"{10000 + i}", "2001-05-05", Title=f"Toy {i}") for i in range(300)]
 HTML = "<!DOCTYPE html><html><body>Service unavailable</body></html>"
 
+IGNORED = (
+    "the whole database from before the day asked for",
+    "a hundred times too many records",
+)
 BAD_CPSC = {
     "the whole database from before the day asked for": json.dumps(WHOLE_DATABASE),
-    "a hundred times too many records": json.dumps([{"RecallNumber": "1"}] * 8001),
+    "a hundred times too many records": json.dumps(
+        [{"RecallNumber": "26901", "RecallDate": "2026-11-05", "Title": "Toy"}] * 8001
+    ),
     "an HTML page with status 200": HTML,
     "an HTML page behind a byte order mark": "\ufeff  " + HTML,
     "an object instead of a list": json.dumps({"error": "x"}),
@@ -310,6 +316,8 @@ def test_a_bad_answer_never_replaces_or_shrinks_a_good_list(httpserver, recalls_
     assert "NOT renewed" in state.last_message
     assert state.notices == 1
     assert "\n" not in bad.message
+    assert ("HTML page with status 200" in bad.message) == ("HTML" in case)
+    assert ("the question was ignored" in bad.message) == (case in IGNORED)
 
 
 @pytest.mark.parametrize(

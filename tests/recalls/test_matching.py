@@ -279,3 +279,16 @@ def test_brands_inside_other_words_are_no_brands(ask):
 
 def test_compact_is_the_form_codes_are_compared_in():
     assert compact("IST-09991/W05") == "IST09991W05"
+
+
+def test_every_product_code_and_barcode_of_the_list_leads_to_its_notice(ask):
+    """What a barcode scanner types: product code, SKU, JAN, UPC, with or without a leading zero."""
+    missed = []
+    for raw in BUNDLED["notices"]:
+        codes = [*raw.get("model_variants", ()), *raw.get("spellings", {}), *raw.get("gtins", ())]
+        codes += [f"0{g}" for g in raw.get("gtins", ())]
+        for code in codes:
+            named = [m for m in ask(code).matches if m.status >= RecallStatus.CHECK_SERIAL]
+            if raw["id"] not in {m.notice.id for m in named}:
+                missed.append((raw["id"], code))
+    assert missed == []
