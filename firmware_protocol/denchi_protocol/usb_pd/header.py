@@ -178,6 +178,11 @@ def is_extended(wire: bytes) -> bool:
     return len(wire) >= 2 and bool(wire[1] & 0x80)
 
 
+def is_request(wire: bytes) -> bool:
+    """Whether a wire message is a data message of type Request or EPR_Request."""
+    return len(wire) >= 6 and not wire[1] & 0x80 and wire[0] & 0x1F in (2, 9)
+
+
 CHUNK_BYTES: Final = 26
 """Data bytes of one chunk at most."""
 MAX_EXTENDED_BYTES: Final = 260

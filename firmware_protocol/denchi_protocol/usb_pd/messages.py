@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from denchi_protocol.codec import PdMessage
@@ -25,6 +26,7 @@ from denchi_protocol.usb_pd.header import (
     ExtendedHeader,
     Header,
     Kind,
+    is_request,
 )
 from denchi_protocol.usb_pd.notices import SINGLE_OBJECTS
 from denchi_protocol.usb_pd.objects import Pdo, parse_pdo, pdo_values
@@ -109,6 +111,13 @@ def decode(
         return Message(MALFORMED, sop, wire, reason="wrong CRC-32", crc_ok=False)
     if sop not in SOPS:
         return Message(MALFORMED, sop, wire, reason="unknown start of packet", crc_ok=crc_ok)
+    return _read(wire, sop, tuple(capabilities) if is_request(wire) else (), crc_ok)
+
+
+@lru_cache(maxsize=512)
+def _read(wire: bytes, sop: str, capabilities: tuple[Pdo, ...], crc_ok: bool | None) -> Message:
+    # Most of a stream are a few messages over and over (GoodCRC, keep-alive, PPS requests), and a
+    # Message is never changed: each of them is read once.
     allowed = lengths(wire)
     if not allowed:
         text = f"{len(wire)} bytes are no message"
@@ -116,10 +125,6 @@ def decode(
     if len(wire) not in allowed:
         text = f"{len(wire)} bytes, its header says {allowed[0]}"
         return Message(MALFORMED, sop, wire, reason=text, crc_ok=crc_ok)
-    return _read(wire, sop, capabilities, crc_ok)
-
-
-def _read(wire: bytes, sop: str, capabilities: Sequence[Pdo], crc_ok: bool | None) -> Message:
     header = Header.from_word(int.from_bytes(wire[:2], "little"))
     power, data_role = header.roles(sop)
     told = Message(
@@ -329,4 +334,6 @@ class Decoder:
         )
         if reason is not None:
             return replace(told, reason=reason)
-        return told if whole is None or told.payload is not None else with_data(told, whole)
+        if whole is None or told.extended.chunk == 0:
+            return told  # incomplete, or complete in one and read already
+        return with_data(told, whole)
