@@ -238,12 +238,13 @@ def test_health_canada_is_read(httpserver, recalls_dir):
         *(hc_record(i, Title=f"Kettle {i}", Product="Kettle") for i in range(2, 40)),
     ]
     httpserver.expect_request("/dump.json").respond_with_json(rows)
-    source = HealthCanadaSource(url=httpserver.url_for("/dump.json"), min_records=30)
+    source = HealthCanadaSource(url=httpserver.url_for("/dump.json"))
     (report,) = renew(recalls_dir, source)
     assert report.fine, report.message
     (kept,) = stored(recalls_dir, "health-canada")["notices"]
     assert kept["model_numbers"] == ["EX-1001"]
     assert kept["notice_date"] == "2026-11-01"
+    assert "only 39 records" in report.message, "a dump this short is said with the list"
 
 
 def test_safety_gate_reads_what_it_has_not_read_and_remembers_it(httpserver, recalls_dir):
@@ -267,6 +268,22 @@ def test_safety_gate_reads_what_it_has_not_read_and_remembers_it(httpserver, rec
     assert again.fine
     assert [r.path for r, _ in httpserver.log] == ["/list"], "nothing is fetched twice"
     assert len(stored(recalls_dir, "safety-gate")["notices"]) == 2
+
+
+def test_a_mirror_is_asked_for_the_reports_at_their_official_paths(httpserver, recalls_dir):
+    """The real index names ec.europa.eu; the mirror's own host is asked, and nobody else."""
+    path = "/safety-gate-alerts/api/download/weeklyReport/"
+    index = sg_index(
+        ("R-1", "13/11/2026", f"https://ec.europa.eu{path}detail/xml/10000320?language=en")
+    )
+    httpserver.expect_request(path + "list/xml/en").respond_with_data(index)
+    httpserver.expect_request(
+        path + "detail/xml/10000320", query_string="language=en"
+    ).respond_with_data(sg_report(sg_alert()))
+    source = SafetyGateSource(url=httpserver.url_for(path + "list/xml/en"))
+    (report,) = renew(recalls_dir, source)
+    assert report.fine, report.message
+    assert report.added == 1
 
 
 # -- each guard's bad case ---------------------------------------------------------------------------
@@ -373,7 +390,7 @@ BAD_HC = {
 def test_bad_health_canada_dumps_are_refused(httpserver, recalls_dir, case):
     good = [hc_record(i) for i in range(60)]
     in_turn(httpserver, "/d", good, BAD_HC[case])
-    source = HealthCanadaSource(url=httpserver.url_for("/d"), min_records=50)
+    source = HealthCanadaSource(url=httpserver.url_for("/d"))
     assert renew(recalls_dir, source)[0].fine
     before = list_path(recalls_dir, "health-canada").read_bytes()
     assert not renew(recalls_dir, source)[0].fine

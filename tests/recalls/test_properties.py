@@ -260,7 +260,7 @@ def test_cpsc_records_of_any_shape_give_sound_notices_or_a_refusal(rows):
 @SETTINGS
 def test_health_canada_records_of_any_shape(rows):
     try:
-        fetched = health_canada.parse(json.dumps(rows).encode(), min_records=0)
+        fetched = health_canada.parse(json.dumps(rows).encode())
     except DenchiError:
         return
     for raw in fetched.notices:

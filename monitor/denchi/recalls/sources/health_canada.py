@@ -14,8 +14,8 @@ from denchi.recalls.notice import web_link
 from denchi.recalls.sources.base import FeedRefused, Fetched, Known
 from denchi.recalls.sources.fetch import Fetcher
 
-_MIN_RECORDS: Final = 10_000
-"""The dump holds about 34,000: a third of it is a broken download, not a list."""
+_FULL: Final = 10_000
+"""The dump holds about 34,000 records: fewer than this is said with the list."""
 _DATE: Final = re.compile(r"20\d\d-\d\d-\d\d")
 
 
@@ -27,15 +27,15 @@ class HealthCanadaSource:
     name: str = "health-canada"
     title: str = "Health Canada recalls and safety alerts"
     licence: str = "Open Government Licence - Canada"
-    min_records: int = _MIN_RECORDS
 
     def fetch(self, fetcher: Fetcher, known: Known, today: date) -> Fetched:
         """The whole dump, every time: it has no query."""
-        return parse(fetcher.get(self.url), self.min_records)
+        before = known.state.get("records")
+        return parse(fetcher.get(self.url), before if isinstance(before, int) else 0)
 
 
-def parse(body: bytes, min_records: int = _MIN_RECORDS) -> Fetched:
-    """The dump as notices."""
+def parse(body: bytes, before: int = 0) -> Fetched:
+    """The dump as notices; ``before``: records of the last good dump, half of which is a broken one."""
     try:
         doc = json.loads(body)
     except (ValueError, RecursionError):
@@ -43,12 +43,14 @@ def parse(body: bytes, min_records: int = _MIN_RECORDS) -> Fetched:
     if not isinstance(doc, list):
         raise FeedRefused(f"Health Canada sent {type(doc).__name__}, not a list of records")
     usable = [r for r in doc if isinstance(r, dict) and _text(r, "NID") and _text(r, "Title")]
-    if len(usable) < min_records:
+    if not usable or len(usable) < before / 2:
         raise FeedRefused(
-            f"Health Canada sent {len(usable)} usable records, fewer than {min_records}"
+            f"Health Canada sent {len(usable)} usable records, {before} were there before"
         )
     ours = [r for r in usable if is_ours(_text(r, "Title"), _text(r, "Product"))]
-    return Fetched([notice(r) for r in ours], len(doc))
+    short = f"only {len(usable)} records in the dump, about 34,000 are known of"
+    remarks = (short,) if len(usable) < _FULL else ()
+    return Fetched([notice(r) for r in ours], len(doc), {"records": len(usable)}, remarks)
 
 
 def _text(record: Mapping[str, Any], key: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
 from denchi.errors import InputError
 from denchi.recalls.extract import is_ours, models_in_prose, split_models
@@ -23,6 +24,7 @@ from denchi.text import clean
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element  # the type only; parsing is defused below
 
+_INDEX: Final = "https://ec.europa.eu/safety-gate-alerts/api/download/weeklyReport/list/xml/en"
 _MAX_REPORTS: Final = 26
 """Weekly files read in one update; older ones follow in later updates."""
 _MAX_XML: Final = 16 * 1024 * 1024
@@ -34,7 +36,7 @@ _EMPTY: Final = frozenset({"", "unknown", "n/a", "none", "-", "null"})
 class SafetyGateSource:
     """The weekly reports of the EU's rapid alert system."""
 
-    url: str = "https://ec.europa.eu/safety-gate-alerts/api/download/weeklyReport/list/xml/en"
+    url: str = _INDEX
     name: str = "safety-gate"
     title: str = "EU Safety Gate weekly reports"
     licence: str = "CC0 (data.europa.eu)"
@@ -50,6 +52,7 @@ class SafetyGateSource:
         remarks: list[str] = []
         looked = 0
         for reference, url in waiting[: self.max_reports]:
+            url = _on_mirror(url, self.url)
             if not same_place(url, self.url):
                 remarks.append(f"{clean(reference, 60)}: its address is elsewhere, not read")
                 continue
@@ -67,6 +70,14 @@ class SafetyGateSource:
         if left > 0:
             remarks.append(f"{left} older weekly reports are still to be read: update again")
         return Fetched(notices, looked, {"seen": seen[-_MAX_SEEN:]}, tuple(remarks))
+
+
+def _on_mirror(url: str, index: str) -> str:
+    """The index of a mirror names the official addresses: they are asked of the mirror, at their path."""
+    if same_place(index, _INDEX) or not same_place(url, _INDEX):
+        return url
+    here, there = urlsplit(index), urlsplit(url)
+    return urlunsplit((here.scheme, here.netloc, there.path, there.query, ""))
 
 
 def _root(body: bytes) -> Element:
