@@ -21,7 +21,6 @@ from denchi.model import Finding, Severity
 from denchi.outputs import alarms
 from denchi.outputs.alarms import KEEP, Alarms
 
-
 # apprise's plugins import a module that Python 3.11 and 3.12 call deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
