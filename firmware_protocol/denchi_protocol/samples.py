@@ -141,38 +141,23 @@ def to_column(values_si: object, name: str) -> Int32s:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reduced:
-    """One quantity over consecutive runs of rows, as exact integers: parts add up whatever the cut.
+    """Quantities over consecutive runs of rows, as exact integers: the same whatever the cutting was.
 
-    ``n`` measured rows, ``total`` their sum, ``low`` and ``high`` their extremes (int64 (runs,));
-    extremes of a run without a measured row are meaningless. ``per_si``: counts per SI unit.
+    Arrays are int64 (quantities, runs): ``n`` measured rows, ``total`` their sum, ``low`` and ``high``
+    their extremes (meaningless where n is 0). ``per_si``: counts per SI unit of each quantity.
     """
 
+    names: tuple[str, ...]
     n: Int64s
     total: Int64s
     low: Int64s
     high: Int64s
-    per_si: int
+    per_si: tuple[int, ...]
 
 
-_LOWEST: Final = -(2**62)
-_HIGHEST: Final = 2**62
-
-
-def _reduce(values: Int64s, there: NDArray[np.bool_], starts: Int64s, per_si: int) -> Reduced:
-    if there.all():
-        n = np.diff(np.append(starts, len(values)))
-        low = high = kept = values
-    else:
-        n = np.add.reduceat(there.astype(np.int64), starts)
-        kept = np.where(there, values, 0)
-        low, high = np.where(there, values, _HIGHEST), np.where(there, values, _LOWEST)
-    return Reduced(
-        n,
-        np.add.reduceat(kept, starts),
-        np.minimum.reduceat(low, starts),
-        np.maximum.reduceat(high, starts),
-        per_si,
-    )
+_FAR: Final = 2**62
+POWER: Final = "power"
+"""Name of the product of voltage and current among reduced quantities, in nW."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -318,18 +303,43 @@ class SampleBlock:
         found = [name for name in self.columns if name.startswith(stem + ".")]
         return sorted(found, key=lambda name: int(name.rsplit(".", 1)[1]))
 
-    def reduce(self, name: str, starts: Int64s) -> Reduced:
-        """Channel ``name`` over the runs of rows that begin at ``starts`` (int64, first is 0)."""
-        column = self.columns[name]
-        values = column.astype(np.int64)
-        return _reduce(values, column != MISSING, starts, channel(name).per_si)
+    def greatest(self, name: str) -> float:
+        """Greatest value of a channel in SI units; NaN when it was not measured."""
+        column = self.columns.get(name)
+        top = MISSING if column is None or not len(column) else int(column.max())
+        return float("nan") if top == MISSING else top / channel(name).per_si
 
-    def reduce_power(self, volts: str, amps: str, starts: Int64s) -> Reduced:
-        """Power in nW over runs of rows; rounded toward minus infinity once a sample."""
-        v, i = self.columns[volts], self.columns[amps]
-        there = (v != MISSING) & (i != MISSING)
-        values = np.where(there, v.astype(np.int64) * i.astype(np.int64) // 1000, 0)
-        return _reduce(values, there, starts, 1_000_000_000)
+    def reduce(
+        self, names: Sequence[str], starts: Int64s, power: tuple[str, str] | None = None
+    ) -> Reduced:
+        """Channels ``names`` over the runs of rows that begin at ``starts`` (int64, the first is 0).
+
+        ``power``: channels of a voltage and a current; their product in nW, rounded toward minus
+        infinity once a sample, comes last.
+        """
+        raw = np.stack([self.columns[name] for name in names]).astype(np.int64)
+        there = raw != MISSING
+        listed, per_si = tuple(names), tuple(channel(name).per_si for name in names)
+        if power is not None:
+            v, i = names.index(power[0]), names.index(power[1])
+            product = raw[v] * raw[i] // 1000
+            raw = np.vstack([raw, product])
+            there = np.vstack([there, there[v] & there[i]])
+            listed, per_si = (*listed, POWER), (*per_si, 1_000_000_000)
+        whole = bool(there.all())
+        kept = raw if whole else np.where(there, raw, 0)
+        low = raw if whole else np.where(there, raw, _FAR)
+        high = raw if whole else np.where(there, raw, -_FAR)
+        if len(starts) == 1:
+            n = there.sum(axis=1, keepdims=True)
+            total = kept.sum(axis=1, keepdims=True)
+            low, high = low.min(axis=1, keepdims=True), high.max(axis=1, keepdims=True)
+        else:
+            n = np.add.reduceat(there.astype(np.int64), starts, axis=1)
+            total = np.add.reduceat(kept, starts, axis=1)
+            low = np.minimum.reduceat(low, starts, axis=1)
+            high = np.maximum.reduceat(high, starts, axis=1)
+        return Reduced(listed, n, total, low, high, per_si)
 
     def dt_s(self) -> Floats:
         """Seconds since the previous sample of this block; NaN for the first."""

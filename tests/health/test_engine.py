@@ -77,24 +77,14 @@ def test_energy_is_power_times_time_to_the_last_digit():
     assert summary.rows == 25_200
 
 
-@given(st.lists(st.floats(0, 60), min_size=1, max_size=40), st.integers(0, 39))
-def test_a_second_is_the_exact_mean_of_its_samples(volts, cut):
-    whole = block(np.arange(len(volts)) / 50, v=volts)
-    (expected, *_rest) = [row for row, _, _ in rows_of(whole, START)]
-    parts = [p for p in (whole[:cut], whole[cut:]) if len(p)]
-    joined = None
-    for part in parts:
-        for row, _, _ in rows_of(part, START):
-            if joined is None:
-                joined = row
-            else:
-                joined.join(row)
-    assert joined.mean("vbus_uv") == expected.mean("vbus_uv")
-    assert joined.mean("vbus_uv") == pytest.approx(np.mean(np.rint(np.array(volts) * 1e6)) / 1e6)
-    assert (joined.low("vbus_uv"), joined.high("vbus_uv")) == (
-        pytest.approx(min(volts), abs=1e-6),
-        pytest.approx(max(volts), abs=1e-6),
-    )
+@given(st.lists(st.floats(0, 60), min_size=1, max_size=40))
+def test_a_second_is_the_exact_mean_of_its_samples(volts):
+    (row,) = rows_of(block(np.arange(len(volts)) / 50, v=volts, i=1.0), START)
+    counts = np.rint(np.array(volts) * 1e6)
+    assert row.mean("vbus_uv") == int(counts.sum()) / (len(volts) * 1_000_000)
+    assert (row.low("vbus_uv"), row.high("vbus_uv")) == (counts.min() / 1e6, counts.max() / 1e6)
+    assert row.mean("power") == pytest.approx(row.mean("vbus_uv"), abs=1e-9)
+    assert row.dark == sum(c < 2.5e6 for c in counts)
 
 
 def test_a_probe_of_its_own_is_joined_by_time_and_goes_stale():

@@ -11,7 +11,10 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
+
+import numpy as np
 
 from denchi.health.base import NS, Context, Detector, Second
 from denchi.health.contract import Contract, ContractWatch
@@ -93,6 +96,25 @@ class _Place:
         return self.value
 
 
+def _unit_temperatures(role: str, block: SampleBlock) -> tuple[tuple[str, str], ...]:
+    """(channel, place) of the temperatures in a block that speak of the unit."""
+    found = []
+    for name in block.columns:
+        if name.startswith("temp_mc."):
+            place = role if role in ("case", "ambient") else name[8:]
+            if place.split(".")[0] in UNIT_PLACES:
+                found.append((name, place))
+    return tuple(found)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """The newest second of an instrument, not over yet."""
+
+    k: int
+    parts: list[SampleBlock]
+
+
 class HealthEngine:
     """Detectors, contract, energy and completeness of one session.
 
@@ -115,13 +137,14 @@ class HealthEngine:
         self._watch = ContractWatch()
         self._period_s = max(1.0, 1.0 / rate_hz) if rate_hz else 1.0
         self._rate_hz = rate_hz
-        self._pending: dict[str, Row] = {}
+        self._pending: dict[str, _Waiting] = {}
         self._main: str | None = None
         self._done_k = -1
         self._row: Row | None = None
         """The newest closed row of the main instrument: what a slow meter still says."""
         self._places: dict[str, _Place] = {}
         self._hot: set[str] = set()
+        self._unit_temps: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {}
         self._cells: tuple[float, ...] = ()
         self._cells_k = -1
         self._rows = 0
@@ -149,21 +172,70 @@ class HealthEngine:
         self._rows += len(block)
         if self._main is None and role in MAIN:
             self._main = role
-        for row, lo, hi in rows_of(block, self.context.start_ns):
+        if len(block):
             if self._first_ns is None:
-                self._first_ns = int(block.t_ns[lo])
-            pending = self._pending.get(role)
-            if pending is not None and row.k > pending.k:
-                found += self._close(role, pending)
-                pending = None
-            found += self._near_a_limit(role, block, row, lo, hi)
-            if pending is None:
-                self._pending[role] = row
-            elif row.k == pending.k:
-                pending.join(row)
-            # A row before the pending one came late: it counts, but time does not go back for it.
-            self._last_ns = max(self._last_ns, row.last_ns)
+                self._first_ns = int(block.t_ns[0])
+            self._last_ns = max(self._last_ns, int(block.t_ns[-1]))
+            hot = self._hot_places(role, block)
+            for part in self._seconds_of(block) if hot else (block,):
+                found += self._take(role, part, hot)
         return self._keep(found)
+
+    def _take(
+        self, role: str, block: SampleBlock, hot: tuple[tuple[str, str], ...]
+    ) -> list[Finding]:
+        """Close the seconds that are over; what belongs to the newest second waits for its end."""
+        found: list[Finding] = []
+        start = self.context.start_ns
+        first_k, last_k = (int(block.t_ns[0]) - start) // NS, (int(block.t_ns[-1]) - start) // NS
+        waiting = self._pending.get(role)
+        if waiting is not None and last_k > waiting.k:
+            if first_k == waiting.k:
+                cut = int(np.searchsorted(block.t_ns, start + (waiting.k + 1) * NS))
+                waiting.parts.append(block[:cut])
+                block = block[cut:]
+            found += self._close(role, waiting)
+            waiting = None
+        if waiting is None:
+            cut = int(np.searchsorted(block.t_ns, start + last_k * NS))
+            for row in rows_of(block[:cut], start) if cut else ():
+                found += self._closed(role, row)
+            block = block[cut:]
+            self._pending[role] = _Waiting(last_k, [block])
+        else:
+            # Stamps of one instrument increase, so nothing can be older than what waits.
+            waiting.parts.append(block)
+        for name, place in hot:
+            stamps, values = block.t_ns.tolist(), block.si(name).tolist()
+            for detector in self.detectors:
+                found += detector.temperatures(place, stamps, values, self.context)
+        return found
+
+    def _hot_places(self, role: str, block: SampleBlock) -> tuple[tuple[str, str], ...]:
+        """(channel, place) of the unit's temperatures that come near a limit in this block, or just did."""
+        key = (role, *block.columns)
+        names = self._unit_temps.get(key)
+        if names is None:
+            names = self._unit_temps[key] = _unit_temperatures(role, block)
+        if not names:
+            return ()
+        near: list[tuple[str, str]] = []
+        limits = self.context.limits
+        low = min(limits.charge_danger_c, limits.case_danger_c) - 8.0
+        for name, place in names:
+            if block.greatest(name) >= low:
+                self._hot.add(place)
+                near.append((name, place))
+            elif place in self._hot:
+                # What follows a value near the limit is shown too: "in a row" means the next sample.
+                self._hot.discard(place)
+                near.append((name, place))
+        return tuple(near)
+
+    def _seconds_of(self, block: SampleBlock) -> Iterable[SampleBlock]:
+        seconds = (block.t_ns - self.context.start_ns) // NS
+        edges = [0, *(np.flatnonzero(np.diff(seconds)) + 1).tolist(), len(block)]
+        return (block[lo:hi] for lo, hi in pairwise(edges))
 
     def gap(self, role: str, gap: Gap) -> list[Finding]:
         """An instrument was away from ``gap.start_ns`` to ``gap.end_ns``."""
@@ -204,10 +276,9 @@ class HealthEngine:
         for role in [r for r in self._pending if r not in MAIN] + [
             r for r in self._pending if r in MAIN
         ]:
-            row = self._pending[role]
-            if row.k < end_k:
-                del self._pending[role]
-                found += self._close(role, row)
+            waiting = self._pending[role]
+            if waiting.k < end_k:
+                found += self._close(role, waiting)
         if self._first_ns is not None and self._done_k < end_k - 1:
             found += self._through(end_k - 1, None)
         found += self._stale(now_ns)
@@ -225,7 +296,7 @@ class HealthEngine:
         """The session ends: the last seconds are closed."""
         found: list[Finding] = []
         for role in sorted(self._pending, key=lambda r: r in MAIN):
-            found += self._close(role, self._pending.pop(role))
+            found += self._close(role, self._pending[role])
         for detector in self.detectors:
             found += detector.finish(max(end_ns, self._last_ns), self.context)
         return self._keep(found)
@@ -241,9 +312,16 @@ class HealthEngine:
 
     # -- seconds -----------------------------------------------------------------------------
 
-    def _close(self, role: str, row: Row) -> list[Finding]:
-        """A second of one instrument is complete."""
+    def _close(self, role: str, waiting: _Waiting) -> list[Finding]:
+        """The second that waited is over."""
         self._pending.pop(role, None)
+        found: list[Finding] = []
+        for row in rows_of(SampleBlock.concat(waiting.parts), self.context.start_ns):
+            found += self._closed(role, row)
+        return found
+
+    def _closed(self, role: str, row: Row) -> list[Finding]:
+        """A second of one instrument is complete."""
         t_ns = self.context.start_ns + (row.k + 1) * NS
         cell_max = -math.inf
         for name in row.cells:
@@ -361,30 +439,6 @@ class HealthEngine:
             if s.i > 0.3 and not s.pack and s.v_low > 2.5:
                 self._min_loaded_v = min(self._min_loaded_v, s.v)
         self._coverage.second(s, ctx)
-
-    def _near_a_limit(
-        self, role: str, block: SampleBlock, row: Row, lo: int, hi: int
-    ) -> list[Finding]:
-        """Hand every sample of a second that comes near a limit to the detectors, at once."""
-        found: list[Finding] = []
-        low = min(self.context.limits.charge_danger_c, self.context.limits.case_danger_c) - 8.0
-        for name in row.cells:
-            if not name.startswith("temp_mc."):
-                continue
-            place = role if role in ("case", "ambient") else name[8:]
-            if place.split(".")[0] not in UNIT_PLACES:
-                continue
-            near = row.high(name) >= low
-            # What follows a value near the limit is shown too: "in a row" means the next sample.
-            if not near and place not in self._hot:
-                continue
-            (self._hot.add if near else self._hot.discard)(place)
-            part = block[lo:hi]
-            values = part.temp_c(name[8:])
-            stamps, list_c = part.t_ns.tolist(), values.tolist()
-            for detector in self.detectors:
-                found += detector.temperatures(place, stamps, list_c, self.context)
-        return found
 
     def _stale(self, now_ns: int) -> Iterable[Finding]:
         """A live session hears nothing any more (DESIGN.md §7: after max(10 s, 10 periods))."""
