@@ -244,6 +244,36 @@ def test_update_from_a_local_server_and_the_exit_code(denchi, httpserver, tmp_pa
     assert denchi("EX-1000", "--data-dir", tmp_path / "d").returncode == 3
 
 
+def test_the_three_feeds_from_a_mirror(denchi, httpserver):
+    """Each feed by ``--url``; one that is broken is named, the others are renewed (synthetic records)."""
+    httpserver.expect_request("/cpsc").respond_with_json(
+        [
+            {
+                "RecallNumber": "26901",
+                "RecallDate": "2026-11-05",
+                "Title": "SYNTHETIC Examplebrand Power Banks Recalled",
+                "Description": "model number EX-1000",
+            }
+        ]
+    )
+    httpserver.expect_request("/hc").respond_with_json(
+        [{"NID": 7, "Title": "SYNTHETIC power bank model EX-2000", "Product": "Example power bank"}]
+    )
+    httpserver.expect_request("/sg").respond_with_data("<html></html>")
+    places = [
+        f"{name}={httpserver.url_for(path)}"
+        for name, path in (("cpsc", "/cpsc"), ("health-canada", "/hc"), ("safety-gate", "/sg"))
+    ]
+    done = denchi("update", *(x for place in places for x in ("--url", place)), "--json")
+    assert done.returncode == 1
+    fine = {r["source"]: r["fine"] for r in map(json.loads, done.stdout.splitlines())}
+    assert fine == {"cpsc": True, "health-canada": True, "safety-gate": False}
+    assert denchi("EX-1000").returncode == denchi("EX-2000").returncode == 4
+    said = denchi("status").stdout
+    assert "NOT renewed" in said
+    assert "never fetched" in said
+
+
 def test_an_overlay_entry_from_a_pasted_notice(denchi, tmp_path):
     told = [
         "overlay",
