@@ -235,6 +235,7 @@ class Delivery:
             except Away as error:
                 tries += 1
                 self._set("waiting", clean(error, 300))
+                self._look()
                 if self._wait(stop, self._pause(tries, error)) or stop.is_set():
                     return False
                 continue
@@ -252,6 +253,18 @@ class Delivery:
             tries = 0
             pending.popleft()
         return True
+
+    def _look(self) -> None:
+        """Renew the backlog: while a destination is away it grows, and people ask how much it is."""
+        with contextlib.suppress(Exception):
+            batch, _ = self._context.journal.read_after(
+                self._cursor,
+                0,
+                align_ns=self._sender.align_ns,
+                simulated=self._context.simulated,
+            )
+            with self._lock:
+                self._backlog = (batch.backlog_samples, round(batch.backlog_s, 1))
 
     def _sort_out(self, part: list[bytes], error: Refused) -> list[list[bytes]]:
         """What is still to send after a refusal; the bad lines are set aside."""
