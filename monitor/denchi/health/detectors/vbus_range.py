@@ -87,7 +87,7 @@ class VbusRange(Detector):
             ),
             measured=measured(voltage=(s.v, "V"), current=(s.i, "A")),
             limit=f"{limit:.2f} V",
-            source="4.75 V: USB 5 V source range (USB Type-C, to be read at the source's own connector); others denchi's own"
+            source="4.75 to 5.5 V: USB 5 V at the source (by secondary sources; the standard was not read)"
             if nominal == 5.0
             else OWN,
             place="vbus",
