@@ -70,12 +70,8 @@ class Attributes:
         """Take bytes; whole answers (their lines, as they came) and what was no line."""
         answers: list[bytes] = []
         rejected: list[Rejected] = []
-        *lines, self._held = (self._held + data).split(b"\n")
-        if len(self._held) > MAX_LINE:
-            rejected.append(Rejected(t_ns, "a line without end", self._held))
-            self._held = b""
-        for line in lines:
-            if len(line) > MAX_LINE or not _LINE.match(line.decode("utf-8", "replace").strip()):
+        for line in self._cut(data):
+            if not _LINE.match(line.decode("utf-8", "replace").strip()):
                 rejected.append(Rejected(t_ns, "no attribute line", line))
                 continue
             self._lines.append(line)
@@ -85,3 +81,20 @@ class Attributes:
                 self._lines = []
         del self._lines[:-256]
         return answers, rejected
+
+    def _cut(self, data: bytes) -> list[bytes]:
+        """Whole lines; of a line without end, pieces as long as the longest (whatever the reads were)."""
+        held, lines = self._held + data, []
+        at = 0
+        while True:
+            end = held.find(b"\n", at, at + MAX_LINE + 1)
+            if end >= 0:
+                lines.append(held[at:end])
+                at = end + 1
+            elif len(held) - at > MAX_LINE:
+                lines.append(held[at : at + MAX_LINE])
+                at += MAX_LINE
+            else:
+                break
+        self._held = held[at:]
+        return lines

@@ -48,6 +48,7 @@ TIMES_US: Final = 10**12
 HASH, DOLLAR, STAR, COMMA, LF = b"#$*,\n"
 _HEX: Final = np.full(256, 255, np.uint8)
 _HEX[np.frombuffer(b"0123456789ABCDEF", np.uint8)] = np.arange(16, dtype=np.uint8)
+_SLICE: Final = 512
 _IS_SIGN: Final = np.isin(np.arange(256), np.frombuffer(b"+-?", np.uint8))
 
 
@@ -87,6 +88,8 @@ class BoardCodec:
         self._clock = DeviceClock()
         self._layout: Layout | None = None
         self._shape: _Shape | None = None
+        self._early = False
+        """Lines before the header have been told."""
         self._ask_ns: int | None = None
         self._before: tuple[int, int] | None = None
         """Sequence and time (us, as sent) of the last line."""
@@ -161,87 +164,104 @@ class BoardCodec:
         ]
 
     def _lines(self, run: Frames, t_ns: int) -> list[Event]:
+        """Data lines of one length: what cannot be read or came twice is told, the rest is stamped."""
         shape = self._shape
         if shape is None:
-            return [Rejected(t_ns, "values before their header", run[0].tobytes())]
+            told, self._early = self._early, True
+            reason = "values before their header"
+            return [] if told else [Rejected(t_ns, reason, run[0].tobytes())]
         good = shape.fits(run)
-        events: list[Event] = []
-        if not good.all():
-            bad = run[int(np.argmin(good))].tobytes()
-            events.append(Rejected(t_ns, "values that are not of the header's columns", bad))
-            run = run[good]
-        if len(run):
-            events += self._in_time(shape, run, t_ns)
-        return events
-
-    def _in_time(self, shape: _Shape, run: Frames, t_ns: int) -> list[Event]:
-        """Cut a run where the board restarted; leave out what came twice."""
-        lines = _Lines.of(run, shape.numbers(run), self._before)
-        events: list[Event] = []
+        marks: list[tuple[int, Event]] = [
+            (
+                int(i),
+                Rejected(t_ns, "values that are not of the header's columns", run[i].tobytes()),
+            )
+            for i in np.flatnonzero(~good)
+        ]
+        at = np.flatnonzero(good)
+        if not len(at):
+            return [mark for _, mark in marks]
+        lines = _Lines.of(at, run[at], shape.numbers(run[at]), self._before)
         twice = lines.same()
+        marks += [
+            (int(i), Rejected(t_ns, "the same line twice", run[i].tobytes())) for i in at[twice]
+        ]
         if twice.any():
-            line = run[int(np.argmax(twice))].tobytes()
-            events.append(Rejected(t_ns, "the same line twice", line))
             lines = lines.where(~twice)
-        if not len(lines.rows):
-            return events
+        stamps = np.zeros(0, np.int64)
+        if len(lines.rows):
+            stamps = self._stamped(lines, t_ns, marks)
+        return _in_order(marks, lines, stamps, shape)
+
+    def _stamped(self, lines: _Lines, t_ns: int, marks: list[tuple[int, Event]]) -> Int64s:
+        """Stamps of the lines; restarts and holes in the sequence are added to ``marks``."""
         time_us, time0_us = lines.numbers[:, 1], lines.before[:, 1]
         wrapped = (time0_us > TIMES_US // 10 * 9) & (time_us < TIMES_US // 10)
         restart = (time_us <= time0_us) & ~wrapped
         bounds = [0, *(int(cut) for cut in np.flatnonzero(restart) if cut), len(restart)]
+        stamps = []
         for start, end in pairwise(bounds):
-            part = slice(start, end)
-            known = self._before is not None and not restart[start]
-            if restart[start]:
-                self._wraps_us = 0
-            events += self._part(shape, lines.where(part), wrapped[part], known, t_ns)
-        return events
-
-    def _part(
-        self, shape: _Shape, lines: _Lines, wrapped: NDArray[np.bool_], known: bool, t_ns: int
-    ) -> list[Event]:
-        """Lines of one boot: stamps, holes in the sequence, values."""
-        rounds = self._wraps_us + np.cumsum(wrapped) * TIMES_US
-        self._wraps_us = int(rounds[-1])
-        stamps = self._clock.stamps((lines.numbers[:, 1] + rounds) * 1000, t_ns)
-        was = np.concatenate(([self._stamp_ns], stamps[:-1]))
+            self._wraps_us = 0 if restart[start] else self._wraps_us
+            rounds = self._wraps_us + np.cumsum(wrapped[start:end]) * TIMES_US
+            self._wraps_us = int(rounds[-1])
+            stamps.append(self._clock.stamps((time_us[start:end] + rounds) * 1000, t_ns))
+        stamped: Int64s = np.concatenate(stamps)
+        was = np.concatenate(([self._stamp_ns], stamped[:-1]))
         lost = (lines.numbers[:, 0] - lines.before[:, 0] - 1) % SEQUENCES
-        events: list[Event] = []
-        if not known:
+        lost[restart] = 0
+        if self._before is None:
             lost[0] = 0
-            if self._before is not None:
-                start, end = self._stamp_ns, int(stamps[0])
-                events.append(MeterGap(start, end, 0, "the board restarted"))
-        for i in np.flatnonzero(lost):
-            events.append(
-                MeterGap(int(was[i]), int(stamps[i]), int(lost[i]), "lines missing in the sequence")
-            )
+        for i in np.flatnonzero(restart | (lost > 0)):
+            cause = "the board restarted" if restart[i] else "lines missing in the sequence"
+            gap = MeterGap(int(was[i]), int(stamped[i]), int(lost[i]), cause)
+            marks.append((int(lines.at[i]), gap))
         self._before = (int(lines.numbers[-1, 0]), int(lines.numbers[-1, 1]))
-        self._stamp_ns = int(stamps[-1])
-        events.append(SampleBlock(stamps, shape.columns(lines.rows, lines.numbers)))
-        return events
+        self._stamp_ns = int(stamped[-1])
+        return stamped
 
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
-    """Data lines with their numbers (n, 2 + columns) and the sequence and time before each (n, 2)."""
+    """Data lines: their places in the run (n,), themselves, their numbers (n, 2 + columns), and the
+    sequence and time of the line before each (n, 2)."""
 
+    at: NDArray[np.intp]
     rows: Frames
     numbers: Int64s
     before: Int64s
 
     @classmethod
-    def of(cls, rows: Frames, numbers: Int64s, before: tuple[int, int] | None) -> _Lines:
-        first = (-1, -1) if before is None else before
-        return cls(rows, numbers, np.concatenate(([first], numbers[:-1, :2])))
+    def of(
+        cls, at: NDArray[np.intp], rows: Frames, numbers: Int64s, before: tuple[int, int] | None
+    ) -> _Lines:
+        first = [(-1, -1) if before is None else before]
+        return cls(at, rows, numbers, np.concatenate((first, numbers[:-1, :2])))
 
     def same(self) -> NDArray[np.bool_]:
         """Where sequence and time are those of the line before."""
-        equal: NDArray[np.bool_] = (self.numbers[:, :2] == self.before).all(axis=1)
+        equal: NDArray[np.bool_] = np.logical_and.reduce(self.numbers[:, :2] == self.before, axis=1)
         return equal
 
-    def where(self, which: slice | NDArray[np.bool_]) -> _Lines:
-        return _Lines(self.rows[which], self.numbers[which], self.before[which])
+    def where(self, which: NDArray[np.bool_]) -> _Lines:
+        return _Lines(self.at[which], self.rows[which], self.numbers[which], self.before[which])
+
+
+def _in_order(
+    marks: list[tuple[int, Event]], lines: _Lines, stamps: Int64s, shape: _Shape
+) -> list[Event]:
+    """Blocks and marks in the order of the stream, whatever the reads were."""
+    events: list[Event] = []
+    columns = shape.columns(lines.rows, lines.numbers)
+    begun = 0
+    for place, mark in [*sorted(marks, key=lambda one: one[0]), (None, None)]:
+        end = len(stamps) if place is None else int(np.searchsorted(lines.at, place))
+        if end > begun:
+            part = {name: column[begun:end] for name, column in columns.items()}
+            events.append(SampleBlock(stamps[begun:end], part))
+            begun = end
+        if mark is not None:
+            events.append(mark)
+    return events
 
 
 def _of_one_kind(rows: Frames) -> list[Frames]:
@@ -286,8 +306,11 @@ class _Shape:
 
         One matrix product for all digits; exact, since float64 holds integers to 2**53.
         """
-        figures = (rows[:, SEQUENCE_AT:-TAIL] & np.uint8(15)).astype(np.float64)
-        numbers: Int64s = (figures @ self._weights).astype(np.int64)
+        numbers = np.empty((len(rows), self._weights.shape[1]), np.int64)
+        # In slices that stay in the processor's cache, as checksum.py has it.
+        for first in range(0, len(rows), _SLICE):
+            figures = rows[first : first + _SLICE, SEQUENCE_AT:-TAIL] & np.uint8(15)
+            numbers[first : first + _SLICE] = figures.astype(np.float64) @ self._weights
         return numbers
 
     def columns(self, rows: Frames, numbers: Int64s) -> dict[str, Int32s]:

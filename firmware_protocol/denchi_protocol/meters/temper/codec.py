@@ -15,7 +15,7 @@ from denchi_protocol.codec import Action, Closing, DeviceInfo, Done, Event, Fram
 from denchi_protocol.errors import LocalProtocolError
 from denchi_protocol.fields import as_frames, check_run, counts, signed
 from denchi_protocol.polling import Poller
-from denchi_protocol.samples import Int64s, SampleBlock
+from denchi_protocol.samples import Int64s, Quality, SampleBlock
 
 ASK_NAME: Final = bytes.fromhex("0186ff0100000000")
 ASK_TEMPERATURE: Final = bytes.fromhex("0180330100000000")
@@ -127,8 +127,10 @@ class TemperCodec:
         raw = signed(frames, at, 2)
         if kind.layout == "ds75":
             # 1/256 degC, of which the upper twelve bits count; all bits set: no sensor.
-            return SampleBlock(t_ns, {PLACE: counts((raw >> 4) * 625 // 10, raw != -1)})
-        return SampleBlock(t_ns, {PLACE: counts(raw * 10, raw != NO_PROBE)})
+            column = counts((raw >> 4) * 625 // 10, raw != -1)
+        else:
+            column = counts(raw * 10, raw != NO_PROBE)
+        return SampleBlock(t_ns, {PLACE: column}, np.full(len(t_ns), Quality.UNCHECKED, np.uint16))
 
     def _place_in(self, kind: Kind, number: int) -> int | None:
         """Where the wanted sensor stands in a report with this number; None = it is not in it."""

@@ -68,7 +68,7 @@ class TemperEmulator:
         return Send(self._out.popleft()[1])
 
     def _reports(self, scene: Scene) -> list[bytes]:
-        inner = scene.meter_temp_c if scene.meter_temp_c is not None else 25.0
+        inner = scene.meter_temp_c
         cable = None if self._oddity == "no_probe" else scene.case_temp_c
         if self._oddity == "ds75":
             return [b"\x80\x04" + _twelve_bits(inner) + _twelve_bits(cable) + b"\xbf\x6b"]
