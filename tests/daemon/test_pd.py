@@ -22,6 +22,7 @@ from denchi.health.profiles import load
 from denchi.ingest import Gate
 from denchi.model import Session, SessionMeta, Severity
 from denchi.simulation.pd import Conversation
+from denchi.store.journal import Journal
 from denchi_protocol.capture import read
 from denchi_protocol.codec import PdMessage
 from denchi_protocol.samples import SampleBlock
@@ -247,12 +248,14 @@ def test_what_is_no_temperature_of_the_unit(message: PdMessage) -> None:
     assert status_block(message) is None
 
 
-def pipe(position: str = "output") -> SessionPipe:
+def pipe(position: str = "output", journal: Journal | None = None) -> SessionPipe:
     meta = SessionMeta(meter_position=position)
     session = Session(id="s", origin="meter", started_ns=T0, bench="b", meter="km003c", meta=meta)
     engine = HealthEngine(load("watch"), meta, start_ns=T0)
-    made = SessionPipe(session, engine, None)
-    made.add("meter", Gate(settle=False), {})
+    if journal is not None:
+        journal.begin_session(session)
+    made = SessionPipe(session, engine, journal)
+    made.add("meter", Gate(settle=False), {"key": "km003c"})
     return made
 
 
@@ -290,3 +293,26 @@ def test_a_hot_unit_raises_danger_at_its_second_status() -> None:
     hot = [f for f in found if f.code == "over_temperature"]
     assert [f.severity for f in hot] == [Severity.DANGER]
     assert hot[0].place == "pd"
+
+
+def test_what_is_recorded_is_read_again(tmp_path) -> None:
+    """Through the real journal: PD messages in order, and the unit's temperature as its own instrument."""
+    with Journal.open(tmp_path, commit_ms=10) as journal:
+        made = pipe(journal=journal)
+        for n, celsius in enumerate((31, 33, 0, 36)):
+            made.take("meter", [status(celsius, T0 + n * 5 * NS, id_=n)])
+        journal.flush()
+        with journal.reader() as reader:
+            page = PdPages().page(reader, "s", 0, 100)
+            assert [m["fields"]["temperature_c"] for m in page["messages"]] == [
+                31.0,
+                33.0,
+                None,
+                36.0,
+            ]
+            told = stored_summary(reader, "s", "output")
+            assert told is not None and told["status"]["temperature_c"] == 36.0
+            (unit,) = [i for i in reader.instruments("s") if i.role == "pd"]
+            whole = SampleBlock.concat(list(reader.blocks(unit.id)))
+    assert whole.temp_c("pd").tolist() == [31.0, 33.0, 36.0]
+    assert whole.t_ns.tolist() == [T0, T0 + 5 * NS, T0 + 15 * NS]
