@@ -79,7 +79,7 @@ def demo(
         raise UsageError(
             f"no scenario {scenario!r}{nearest(scenario, list(known))}", cure="`--scenario list`"
         )
-    registry.get(meter)
+    spec = registry.get(meter)
     if lang:
         from denchi.i18n import set_language
 
@@ -90,6 +90,10 @@ def demo(
         "--speed",
         str(speed),
     ]
+    if spec.kind == "meter" and spec.temperature_place != "case":
+        # Few meters see the unit's own temperature; the demo shows what a probe on the case adds.
+        probe = f"emulated:denchi-board?scenario={scenario}&speed={speed}"
+        arguments += ["--probe", f"demo.case={probe}"]
     if deliver:
         arguments.append("--deliver")
     headless = headless or not sys.stdout.isatty()

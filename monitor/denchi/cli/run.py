@@ -20,6 +20,13 @@ from denchi.cli.common import common_options, default_config_file, default_data_
     help="Watch this instrument instead of looking for meters (`left=emulated:fnb58?scenario=demo`).",
 )
 @click.option(
+    "--probe",
+    "probes",
+    multiple=True,
+    metavar="BENCH.ROLE=LOCATOR",
+    help="A further instrument of a --bench: case, ambient or battery.",
+)
+@click.option(
     "--speed", default=1.0, type=click.FloatRange(0.1, 1000), help="Time lapse of emulated meters."
 )
 @click.option("--deliver", is_flag=True, help="Let simulated data reach outputs and alarms.")
@@ -28,6 +35,7 @@ def run(
     config: Path | None,
     private: bool,
     benches: tuple[str, ...],
+    probes: tuple[str, ...],
     speed: float,
     deliver: bool,
 ) -> int:
@@ -47,9 +55,27 @@ def run(
             raise UsageError(
                 f"--bench {text!r} is not NAME=LOCATOR", cure="left=emulated:fnb58?scenario=demo"
             )
-        plans.append(BenchPlan(name, locator, speed))
+        plans.append(BenchPlan(name, locator, speed, probes=_probes(name, probes)))
     if config is None and default_config_file().exists():
         config = default_config_file()
     return serve(
         data_dir or default_data_dir(), config, private=private, plans=plans, deliver=deliver
     )
+
+
+def _probes(bench: str, texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """The further instruments of one bench, (role, locator) each."""
+    from denchi.errors import UsageError
+
+    found = []
+    for text in texts:
+        where, equals, locator = text.partition("=")
+        name, _, role = where.partition(".")
+        if not equals or role not in ("case", "ambient", "battery"):
+            raise UsageError(
+                f"--probe {text!r} is not BENCH.ROLE=LOCATOR",
+                cure="left.case=emulated:denchi-board",
+            )
+        if name == bench:
+            found.append((role, locator))
+    return tuple(found)

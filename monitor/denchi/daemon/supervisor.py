@@ -68,6 +68,8 @@ class BenchPlan:
     locator: str
     speed: float = 1.0
     unit: Unit | None = None
+    probes: tuple[tuple[str, str], ...] = ()
+    """(role, locator) of further instruments: ``case``, ``ambient``, ``battery``."""
 
 
 class Supervisor:
@@ -177,6 +179,9 @@ class Supervisor:
             bench.set_unit(plan.unit)
         spec = registry.get(locator.spec_key or "")
         self._attach(bench, "meter", spec.key, locator)
+        for role, text in plan.probes:
+            probe = Locator.parse(text)
+            self._attach(bench, role, registry.get(probe.spec_key or "").key, probe)
 
     def _attach(
         self, bench: Bench, role: str, key: str, locator: Locator, found: Found | None = None
