@@ -66,21 +66,20 @@ class Attributes:
         """Ask, or wait."""
         return self._poller.next(now_ns)
 
-    def feed(self, data: bytes, t_ns: int) -> tuple[list[bytes], list[Rejected]]:
-        """Take bytes; whole answers (their lines, as they came) and what was no line."""
-        answers: list[bytes] = []
-        rejected: list[Rejected] = []
+    def feed(self, data: bytes, t_ns: int) -> list[bytes | Rejected]:
+        """Take bytes; whole answers (their lines, as they came) and what was no line, in order."""
+        out: list[bytes | Rejected] = []
         for line in self._cut(data):
             if not _LINE.match(line.decode("utf-8", "replace").strip()):
-                rejected.append(Rejected(t_ns, "no attribute line", line))
+                out.append(Rejected(t_ns, "no attribute line", line))
                 continue
             self._lines.append(line)
             if line.split(b" ")[0] == self._last:
                 self._poller.answered(t_ns)
-                answers.append(b"\n".join([*self._lines, b""]))
+                out.append(b"\n".join([*self._lines, b""]))
                 self._lines = []
         del self._lines[:-256]
-        return answers, rejected
+        return out
 
     def _cut(self, data: bytes) -> list[bytes]:
         """Whole lines; of a line without end, pieces as long as the longest (whatever the reads were)."""

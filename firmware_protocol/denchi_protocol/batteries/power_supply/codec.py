@@ -10,7 +10,16 @@ from typing import Final
 import numpy as np
 
 from denchi_protocol.batteries.power_supply.attributes import Answer, Attributes, parse, whole
-from denchi_protocol.codec import Action, Closing, DeviceInfo, Done, Event, Frames, Telemetry
+from denchi_protocol.codec import (
+    Action,
+    Closing,
+    DeviceInfo,
+    Done,
+    Event,
+    Frames,
+    Rejected,
+    Telemetry,
+)
 from denchi_protocol.fields import as_frames, check_run, counts
 from denchi_protocol.samples import Int64s, SampleBlock
 
@@ -74,9 +83,11 @@ class PowerSupplyCodec:
 
     def feed(self, data: bytes, t_ns: int) -> list[Event]:
         """Take bytes; every whole answer becomes its events."""
-        answers, rejected = self._attributes.feed(data, t_ns)
-        events: list[Event] = list(rejected)
-        for raw in answers:
+        events: list[Event] = []
+        for raw in self._attributes.feed(data, t_ns):
+            if isinstance(raw, Rejected):
+                events.append(raw)
+                continue
             answer = parse(raw)
             if self._known is None:
                 self._known = _info(answer, t_ns)

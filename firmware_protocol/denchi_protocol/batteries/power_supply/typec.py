@@ -11,7 +11,16 @@ from typing import Final
 import numpy as np
 
 from denchi_protocol.batteries.power_supply.attributes import Answer, Attributes, leading, parse
-from denchi_protocol.codec import Action, Closing, DeviceInfo, Done, Event, Frames, Telemetry
+from denchi_protocol.codec import (
+    Action,
+    Closing,
+    DeviceInfo,
+    Done,
+    Event,
+    Frames,
+    Rejected,
+    Telemetry,
+)
 from denchi_protocol.fields import check_run
 from denchi_protocol.samples import Int64s, SampleBlock
 
@@ -75,9 +84,11 @@ class _FactsCodec:
 
     def feed(self, data: bytes, t_ns: int) -> list[Event]:
         """Take bytes; an answer that says something new becomes events."""
-        answers, rejected = self._attributes.feed(data, t_ns)
-        events: list[Event] = list(rejected)
-        for raw in answers:
+        events: list[Event] = []
+        for raw in self._attributes.feed(data, t_ns):
+            if isinstance(raw, Rejected):
+                events.append(raw)
+                continue
             answer = parse(raw)
             if self._told is None or answer != self._answer:
                 self._answer, self._told = answer, self._facts(answer, t_ns)
