@@ -91,6 +91,7 @@ def judge(drawn: population.Drawn, made: Recording, *, probe: bool, factor: floa
             rate_hz=drawn.meter.rate_hz,
             checked=drawn.meter.checked,
             sign=-1 if made.position == "input" else 1,
+            settle=False,  # as in a replay: settling counts blocks, and these are long
         ),
         {},
     )
