@@ -183,6 +183,18 @@ def test_copes_with_the_oddity(spec, oddity):
     hang_up(codec, emulator, now_ns=talk.now_ns)
 
 
+def test_a_device_slow_to_start_is_asked_for_both_again():
+    class Sleeping(PowerZEmulator):
+        def receive(self, data, now_ns):
+            if now_ns > T0 + 2 * S:
+                super().receive(data, now_ns)
+
+    talk = drive(PowerZCodec(), Sleeping(Negotiation(), now_ns=T0), for_ns=6 * S)
+    late = [data for t, data in talk.sent if t > T0 + 3 * S]
+    assert len(late) >= 299
+    assert {data[2] for data in late} == {0x22}
+
+
 def reply_of(emulator: PowerZEmulator, mask: int = 0x11, now_ns: int = T0 + S) -> bytes:
     emulator.receive(request(7, mask), now_ns)
     return emulator.next(now_ns).data

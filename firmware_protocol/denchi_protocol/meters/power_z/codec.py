@@ -48,6 +48,8 @@ PERIOD_MS: Final = 10
 RESEND_MS: Final = 50
 APART_AFTER: Final = 3
 """Unanswered combined requests after which ADC and PD are asked for one by one (HID: 64-byte reports)."""
+APART_FIRST, APART_MOST = 20, 20_000
+"""Answers after which both are asked for together again: the device may only have been slow to start."""
 NO_TEMPERATURE: Final = -32768
 STREAM_NS: Final = 2_000 * MS
 """This long after samples of a stream, ADC packets lend it their temperature and add no samples."""
@@ -70,7 +72,9 @@ class PowerZCodec:
         self._framer = Framer(rule, STARTS, longest=LONGEST)
         self._poller = Poller(self._plan, period_ms=PERIOD_MS, resend_ms=RESEND_MS, tries=1)
         self._number = 0
-        self._heard = False
+        self._misses = 0
+        self._apart = 0
+        self._patience = APART_FIRST
         self._late: list[bytes | Junk] = []
         self._sequence = SequenceClock()
         self._pd_clock = DeviceClock()
@@ -83,17 +87,26 @@ class PowerZCodec:
 
     def next(self, now_ns: int) -> Action:
         """Ask for ADC and PD packets every 10 ms; one request in flight."""
-        expired = self._poller.expired
+        expired, given_up = self._poller.expired, self._poller.given_up
+        flight = self._poller.in_flight
         action = self._poller.next(now_ns)
+        if flight and self._poller.given_up != given_up and flight == request(flight[1], BOTH):
+            self._missed()
         if self._poller.expired != expired:
             # What came of the answer stays a piece: nothing may be joined to it.
             self._late += self._framer.flush()
         return action
 
+    def _missed(self) -> None:
+        """A combined request stayed unanswered."""
+        self._misses += 1
+        if self._misses >= APART_AFTER:
+            self._misses, self._apart = 0, self._patience
+            self._patience = min(self._patience * 4, APART_MOST)
+
     def _plan(self) -> list[bytes]:
-        apart = not self._heard and self._poller.given_up >= APART_AFTER
         out = []
-        for mask in (ADC, PD) if apart else (BOTH,):
+        for mask in (ADC, PD) if self._apart else (BOTH,):
             self._number = (self._number + 1) & 0xFF
             out.append(request(self._number, mask))
         return out
@@ -123,7 +136,9 @@ class PowerZCodec:
         flight = self._poller.in_flight
         if flight is not None and reply[1] == flight[1]:
             self._poller.answered(t_ns)
-            self._heard = self._heard or flight == request(flight[1], BOTH)
+            if flight == request(flight[1], BOTH):
+                self._misses, self._patience = 0, APART_FIRST
+            self._apart = max(0, self._apart - 1)
         found = sorted(packets(reply), key=lambda p: ORDER.get(p.att, 0))
         streams = any(p.att == QUEUE for p in found)
         for packet in found:
