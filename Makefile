@@ -69,3 +69,25 @@ evaluate: $(STAMP) ## simulated hours through gate and health, scored (HOURS=600
 
 bench: $(STAMP) ## ratios against plain yardsticks, one table
 	$(BIN)/python tests/benchmarks/run.py
+
+SECONDS ?= 3600
+fuzz: $(STAMP) ## noise at every family's codec for SECONDS=3600
+	$(BIN)/python tests/protocol/fuzz.py --seconds $(SECONDS)
+
+PROMISES := tests/faults tests/store/test_aside.py tests/outputs/test_faults_of_servers.py \
+  tests/outputs/test_influx_real.py tests/drivers/test_replug.py
+promises: $(STAMP) ## the promises, each measured, as one table (scaled down: a few minutes)
+	@rm -f .cache/promises.jsonl
+	-DENCHI_PROMISES_COMMAND="make promises" DENCHI_WEAR_S=$${DENCHI_WEAR_S:-62} \
+	  $(BIN)/pytest -q -n0 -p no:cacheprovider $(PROMISES)
+	@$(BIN)/python tests/faults/figures.py
+
+soak: $(STAMP) ## the same in full: 200 kills of the daemon, 24 h of outage, 1,000 replugs, an hour of 4 meters
+	-DENCHI_PROMISES_COMMAND="make soak" DENCHI_KILLS=200 DENCHI_DAEMON_KILLS=200 DENCHI_WEAR_S=600 \
+	  DENCHI_OUTAGE_H=24 DENCHI_OUTAGE_REAL_S=900 DENCHI_REPLUGS=1000 DENCHI_SOAK_S=3600 DENCHI_DRAIN=3000000 \
+	  $(BIN)/pytest -q -n0 -p no:cacheprovider $(PROMISES)
+	@$(BIN)/python tests/faults/figures.py
+
+outage: $(STAMP) ## the long outage: 24 h at 100 samples/s on a scaled clock, 15 min of 8 meters for real
+	DENCHI_PROMISES_COMMAND="make outage" DENCHI_OUTAGE_H=24 DENCHI_OUTAGE_REAL_S=900 \
+	  $(BIN)/pytest -q -s -n0 -p no:cacheprovider tests/faults/test_outage.py
