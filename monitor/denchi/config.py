@@ -44,8 +44,15 @@ class JournalConfig(_Section):
 class BenchConfig(_Section):
     """One meter, with optional case and ambient probes, watching one unit."""
 
-    meter: str = Field("auto", description="meter key or locator (`fnb58`, `usb:2e3c:5558/SERIAL`)")
-    case: str | None = Field(None, description="locator of a probe on the unit's case")
+    meter: str = Field(
+        "auto",
+        description="meter key or locator (`fnb58`, `usb:2e3c:5558/SERIAL`, "
+        "`line@serial:/dev/ttyUSB0?columns=voltage_v,current_a&baud=9600`)",
+    )
+    case: str | None = Field(
+        None,
+        description="locator of a probe on the unit's case (`w1@sysfs:/sys/bus/w1/devices/28-0000072a1b2c`)",
+    )
     ambient: str | None = Field(None, description="locator of a probe in the air")
     battery: str | None = Field(None, description="locator of a battery that talks itself")
     position: Literal["output", "input", "cell"] = Field(
