@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from denchi.drivers import registry
@@ -36,11 +37,35 @@ def scene_source(options: dict[str, str], start_ns: int) -> SceneSource:
     return simulation.scenario(name, int(options.get("seed", "0")), start_ns)
 
 
-def make(key: str, options: dict[str, str], start_ns: int) -> Emulator:
+class Dial:
+    """The load set by hand: a file that holds amperes (``dial=PATH``), read a few times a second."""
+
+    def __init__(self, path: str, source: SceneSource) -> None:
+        self._path = Path(path) if path else None
+        self._set = getattr(source, "dial", None)
+        self._due = 0.0
+        self._text = ""
+
+    def look(self) -> None:
+        """Read the file when it is time; what is no number is left alone."""
+        now = time.monotonic()
+        if self._path is None or self._set is None or now < self._due:
+            return
+        self._due = now + 0.1
+        with suppress(OSError, ValueError):
+            text = self._path.read_text().strip()
+            if text != self._text:
+                self._set(float(text) if text else None)
+                self._text = text
+
+
+def make(
+    key: str, options: dict[str, str], start_ns: int, source: SceneSource | None = None
+) -> Emulator:
     """The emulator of a meter by key, with its scene and oddity."""
     spec = registry.get(key)
     return spec.emulator(
-        scene_source(options, start_ns),
+        source or scene_source(options, start_ns),
         now_ns=start_ns,
         oddity=options.get("oddity", ""),
         seed=int(options.get("seed", "0")),
@@ -79,10 +104,15 @@ class Pump:
 def serve_packets(channel: socket.socket, key: str, options: dict[str, str], start_ns: int) -> None:
     """Play a device on a socket until the other side closes it."""
     packets = Packets(channel)
-    pump = Pump(make(key, options, start_ns), start_ns, float(options.get("speed", "1")))
+    source = scene_source(options, start_ns)
+    dial = Dial(options.get("dial", ""), source)
+    dial.look()
+    emulator = make(key, options, start_ns, source)
+    pump = Pump(emulator, start_ns, float(options.get("speed", "1")))
     wait = 0.0
     with suppress(EOFError):
         while True:
+            dial.look()
             command = packets.receive(wait)
             if command is not None:
                 pump.emulator.receive(command, pump.now_ns())

@@ -53,6 +53,7 @@ class Bank:
 
     def __init__(self, params: SessionParams, seed: int, step_s: float = STEP_S) -> None:
         self.params = params
+        self._dialled: Segment | None = None
         self._step_s = step_s
         self._slew_v = _SLEW_V_S * step_s
         self._decay = math.exp(-step_s / _DECAY_TAU_S)
@@ -129,7 +130,19 @@ class Bank:
 
     # -- load, room, fault -------------------------------------------------------------------
 
+    def dial(self, amps: float | None) -> None:
+        """Take the load into one's own hand: 0 unplugged, None: as the session says again."""
+        if amps is None:
+            self._dialled = None
+            return
+        self._dialled = Segment(self.t_s, "cc" if amps else "off", amps, 5.0)
+        if self._off == "idle":
+            self._off = ""
+
     def _follow_load(self) -> Segment:
+        if self._dialled is not None:
+            self._segment = self._dialled
+            return self._segment
         segments = self.params.segments
         i = self._segment_i
         while i + 1 < len(segments) and segments[i + 1].start_s <= self.t_s:

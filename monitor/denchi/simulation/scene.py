@@ -82,6 +82,10 @@ class BankScene:
             capacity_ah=new.charge_ah,
         )
 
+    def dial(self, amps: float | None) -> None:
+        """Set the load by hand (0: nothing plugged), as an operator of a screening does."""
+        self._bank.dial(amps)
+
     def pd_between(self, after_ns: int, until_ns: int) -> Sequence[PdMessage]:
         """PD messages with after_ns < t_ns <= until_ns; those of the last two minutes are known."""
         self._to(until_ns)
