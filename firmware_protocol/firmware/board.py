@@ -13,7 +13,8 @@ import machine
 # -- settings ------------------------------------------------------------------------------------
 
 HZ = 50
-LINK = "usb"  # "usb": the port that also shows Python's prompt; "uart": UART 0 at 115200
+LINK = "usb"  # "usb": the port that also shows Python's prompt; "uart": a serial line at 115200
+UART_NUMBER = 0  # an ESP32 has its prompt on 0: take 1 or 2 there
 SDA_PIN, SCL_PIN = 4, 5
 CASE_PIN, AMBIENT_PIN = 14, 15  # one DS18B20 each: the wire says which is which
 CASE_NTC_PIN = AMBIENT_NTC_PIN = None  # or an ADC pin: 10 k to 3.3 V, NTC B 3950 to ground
@@ -176,10 +177,10 @@ class UsbLink:
 
 
 class UartLink:
-    """UART 0 at 115200 baud: up to 130 lines a second of four columns."""
+    """A UART at 115200 baud: up to 150 lines a second of four columns."""
 
     def __init__(self):
-        self._uart = machine.UART(0, 115200)
+        self._uart = machine.UART(UART_NUMBER, 115200)
 
     def write(self, data):
         """Send a line."""
