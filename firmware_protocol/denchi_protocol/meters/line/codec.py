@@ -34,6 +34,8 @@ from denchi_protocol.samples import MISSING, TIME_STEP_NS, Int64s, Quality, Samp
 
 MS: Final = 1_000_000
 MAX_LINE: Final = 1024
+TELL_EVERY: Final = 100
+"""So many lines without a header are told as one: a board may print its header now and then."""
 REMARKS: Final = ("#", "//")
 HALF: Final = "the first line may be a half one"
 NO_HEADER: Final = "no header has come: name the columns (...?columns=voltage_v,current_a)"
@@ -56,7 +58,7 @@ class LineCodec:
                 f"columns={columns!r}: none of them is known (such as voltage_v,current_a,temperature_c)"
             )
         self._held = b""
-        self._lines = 0
+        self._lines = self._headless = 0
         self._overlong = False
         self._told: tuple[str, ...] | None = None
         self._clock = DeviceClock()
@@ -124,7 +126,10 @@ class LineCodec:
         if not self._columns:
             for cell in cells:
                 number(cell)  # words are "not a line of numbers"
-            raise _Skipped(NO_HEADER)
+            self._headless += 1
+            if self._headless % TELL_EVERY == 1:
+                raise _Skipped(NO_HEADER)
+            return None
         if self._lines == 0:
             raise _Skipped(HALF)
         if len(cells) != len(self._columns):

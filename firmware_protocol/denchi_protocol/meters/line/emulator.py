@@ -19,11 +19,13 @@ ODDITIES: Final = (
     "sensor_fails",
     "lost_bytes",
     "bunches",
+    "header_once",
 )
 """json: an object a line. labels: name:value pairs. semicolons: instead of commas, with a space. milli: mV, mA and
 a column denchi does not know. boot_noise: messages and binary rubbish before the header. half_line: the
-connection begins within a line; the header comes again every 2 s. sensor_fails: every fifth reading has no
-temperature. lost_bytes: every tenth line lacks its middle. bunches: five lines arrive at once."""
+connection begins within a line, without a header. sensor_fails: every fifth reading has no
+temperature. lost_bytes: every tenth line lacks its middle. bunches: five lines arrive at once. header_once: the header
+does not come again every 2 s."""
 
 _EVERY_NS: Final = 100_000_000
 
@@ -105,7 +107,7 @@ class LineEmulator:
         line = self._dress(cells)
         if self._oddity == "lost_bytes" and self._count % 10 == 0:
             line = line[: len(line) // 3] + line[2 * len(line) // 3 :]
-        if self._oddity == "half_line" and self._count % 20 == 1:
+        if self._count % 20 == 0 and self._oddity not in ("json", "labels", "header_once"):
             return self._header() + line
         return line
 
