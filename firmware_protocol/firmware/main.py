@@ -102,7 +102,7 @@ def run(board, lines_at_most=None):
             time.sleep_us(min(due_us - now_us, 1000))
             continue
         due_us += period_us
-        if due_us < now_us:  # we were held up: no burst afterwards, the time in the lines tells it
+        if due_us <= now_us:  # we were held up: no burst afterwards, the time in the lines tells it
             due_us = now_us + period_us
         values = board.measure(now_us)
         board.write(lines.data(now_us, values))  # not sent = a hole in the sequence

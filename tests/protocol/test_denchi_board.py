@@ -323,3 +323,14 @@ def test_time_and_sequence_turn_over_without_a_gap_and_a_restart_is_one() -> Non
     (gap,) = (e for e in again if isinstance(e, MeterGap))
     assert (gap.lost, gap.cause) == (0, "the board restarted")
     assert gap.end_ns > gap.start_ns
+
+
+def test_two_lines_of_one_microsecond_are_no_restart() -> None:
+    codec = BoardCodec()
+    codec.feed(header(), T0)
+    events = codec.feed(sample(0, 5, 7000) + sample(0, 6, 7000) + sample(0, 7, 9000), T0)
+    events += codec.feed(sample(0, 8, 9000), T0 + MS)
+    block = joined(events)
+    assert len(block) == 4
+    assert (np.diff(block.t_ns) > 0).all()
+    assert not any(isinstance(e, MeterGap) for e in events)

@@ -143,7 +143,8 @@ def test_an_ina226_and_two_probes(interpreter: Path, tmp_path: Path) -> None:
     # The probe's 85 degC of power-on is not a value, and between conversions there is none.
     assert set(_column(run, "temp_mc.case")) == {31.062}
     assert set(_column(run, "temp_mc.ambient")) == {-2.562}
-    assert 1 <= len(_column(run, "temp_mc.case")) <= 6
+    # Between two conversions there is no value: a few in some hundred lines.
+    assert len(_column(run, "temp_mc.case")) < len(block) / 10
     (info,) = (e for e in run.events if isinstance(e, DeviceInfo))
     assert (info.firmware, info.serial) == ("denchi-1.0", "E6611CB7")
     assert info.hardware == "webassembly+ina226"
@@ -151,7 +152,6 @@ def test_an_ina226_and_two_probes(interpreter: Path, tmp_path: Path) -> None:
     steps = np.diff(block.t_ns)
     print(f"{len(block)} lines; step median {np.median(steps) / 1e6:.2f} ms, {len(run.raw)} bytes")
     assert (steps > 0).all()
-    assert abs(np.median(steps) / 1e6 - 20) < 2
 
 
 def test_an_ina228(interpreter: Path, tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ class BoardCodec:
         """Stamps of the lines; restarts and holes in the sequence are added to ``marks``."""
         time_us, time0_us = lines.numbers[:, 1], lines.before[:, 1]
         wrapped = (time0_us > TIMES_US // 10 * 9) & (time_us < TIMES_US // 10)
-        restart = (time_us <= time0_us) & ~wrapped
+        restart = (time_us < time0_us) & ~wrapped
         bounds = [0, *(int(cut) for cut in np.flatnonzero(restart) if cut), len(restart)]
         stamps = []
         for start, end in pairwise(bounds):
