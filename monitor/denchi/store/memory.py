@@ -153,6 +153,11 @@ class Memory:
             t = block.t_ns
             self._count(instrument, cause, int(t[0]), int(t[-1]), len(block))
 
+    def has_losses(self) -> bool:
+        """Whether losses are counted that are not handed out as gaps yet."""
+        with self.lock:
+            return bool(self._losses or self._retry)
+
     def take_gaps(self) -> list[Op]:
         """The losses so far as operations that write them as gaps."""
         from denchi.store.records import loss

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from denchi.store import schema
 from denchi.store.cursor import Cursor
 
 log = logging.getLogger("denchi.store")
@@ -64,8 +65,8 @@ def sweep(
             if forced:
                 log.warning("%d undelivered segments removed to keep the journal's cap", forced)
             removed += forced
-    if removed and low:
-        con.execute("PRAGMA incremental_vacuum(2000)").fetchall()
+    if low:
+        schema.free_pages(con, 2000)
     return removed
 
 

@@ -62,6 +62,4 @@ def backup_before_migration(con: sqlite3.Connection, path: Path, version: int) -
 
 def compact(con: sqlite3.Connection, pages: int = 10_000) -> int:
     """Give free pages back to the disk (inside the writer's operation); returns how many."""
-    before = con.execute("PRAGMA freelist_count").fetchone()[0]
-    con.execute(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
-    return int(before - con.execute("PRAGMA freelist_count").fetchone()[0])
+    return schema.free_pages(con, pages)

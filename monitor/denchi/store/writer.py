@@ -168,6 +168,8 @@ class Writer:
                 self._idle.wait(0.02)
                 if self.clock.monotonic_ns() > until:
                     return False
+            if self.memory.has_losses():
+                self.submit(lambda con: None)  # what was lost is written with the next operation
             left = max(0.0, (until - self.clock.monotonic_ns()) / NS)
             return self._wait_ops(self._queued, left) and not self.memory.samples
 
