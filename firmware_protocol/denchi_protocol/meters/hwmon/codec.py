@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from denchi_protocol.batteries.power_supply.attributes import Answer, Attributes, parse, whole
-from denchi_protocol.codec import Action, Closing, Done, Event, Frames
+from denchi_protocol.codec import Action, Closing, Done, Event, Frames, Rejected
 from denchi_protocol.fields import as_frames, check_run, counts
 from denchi_protocol.samples import TIME_STEP_NS, Int64s, Quality, SampleBlock
 
@@ -89,9 +89,11 @@ class _Folder:
 
     def feed(self, data: bytes, t_ns: int) -> list[Event]:
         """Take bytes; every whole answer with a value in it becomes a sample."""
-        answers, rejected = self._attributes.feed(data, t_ns)
-        events: list[Event] = list(rejected)
-        for raw in answers:
+        events: list[Event] = []
+        for raw in self._attributes.feed(data, t_ns):
+            if isinstance(raw, Rejected):
+                events.append(raw)
+                continue
             stamp = t_ns if self._last_ns is None else max(t_ns, self._last_ns + TIME_STEP_NS)
             block = self.decode_run(as_frames(raw), np.array([stamp], np.int64))
             if block.columns:
