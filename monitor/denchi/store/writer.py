@@ -89,6 +89,7 @@ class Writer:
         self._ops: deque[Op] = deque()
         self._queued = 0
         self._done_ops = 0
+        self._gaps_out = False
         self._next_house = 0
         self._next_sweep = 0
         self._commit_now = threading.Event()
@@ -168,7 +169,7 @@ class Writer:
                 self._idle.wait(0.02)
                 if self.clock.monotonic_ns() > until:
                     return False
-            if self.memory.has_losses():
+            if self.memory.has_losses() or self._gaps_out:
                 self.submit(lambda con: None)  # what was lost is written with the next operation
             left = max(0.0, (until - self.clock.monotonic_ns()) / NS)
             return self._wait_ops(self._queued, left) and not self.memory.samples
@@ -403,6 +404,7 @@ class Writer:
         with self.lock:
             ops = list(self._ops)
             gaps = self.memory.take_gaps() if not self.database.trouble else []
+            self._gaps_out = bool(gaps)
         if not ops and not gaps:
             return
 
@@ -423,6 +425,7 @@ class Writer:
                 self._idle.notify_all()
         else:
             self.memory.give_back(gaps)
+        self._gaps_out = False
 
     def _one_by_one(self, ops: list[Op]) -> bool:
         """Run operations apart: one that fails for itself must not keep the others from the disk."""
