@@ -65,7 +65,8 @@ def _rule(view: bytes) -> Verdict:
     return end, ""
 
 
-def _check_rows(rows: Frames) -> NDArray[np.bool_]:
+def check_rows(rows: Frames) -> NDArray[np.bool_]:
+    """Bool (n,): which rows (n, length) are whole lines with the right checksum."""
     good: NDArray[np.bool_] = (
         ((rows[:, 0] == DOLLAR) | (rows[:, 0] == HASH))
         & (rows[:, -TAIL] == STAR)
@@ -86,7 +87,7 @@ class BoardCodec:
     """One connection to a board."""
 
     def __init__(self) -> None:
-        self._framer = RunFramer(_rule, _check_rows, b"#$", longest=LONGEST)
+        self._framer = RunFramer(_rule, check_rows, b"#$", longest=LONGEST)
         self._clock = DeviceClock()
         self._layout: Layout | None = None
         self._shape: _Shape | None = None
