@@ -1,7 +1,8 @@
 """Figures of the promises (DESIGN.md §7): tests record them, `make promises` prints them as a table.
 
 A promise without a line here has no figure: its test did not run, was skipped or failed before it
-measured. `python tests/faults/figures.py` prints the newest figure of each; exit 1 when one failed.
+measured. `python tests/faults/figures.py` prints the newest figure of each (`--readme`: and puts the table
+into the README); exit 1 when one failed.
 """
 
 from __future__ import annotations
@@ -51,7 +52,18 @@ def table() -> tuple[str, bool]:
     return "\n".join(rows), bool(newest) and all(bool(x["ok"]) for x in newest.values())
 
 
+def into_readme(text: str) -> None:
+    """Put the table between the README's marks."""
+    readme = Path(__file__).resolve().parents[2] / "README.md"
+    begin, end = "<!-- promises -->", "<!-- /promises -->"
+    before, _, rest = readme.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    readme.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+
+
 if __name__ == "__main__":
     text, kept = table()
     print(text)
+    if "--readme" in sys.argv:
+        into_readme(text)
     sys.exit(0 if kept else 1)

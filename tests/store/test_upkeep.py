@@ -99,6 +99,22 @@ def test_a_backup_never_overwrites_and_says_what_is_missing(tmp_path: Path) -> N
             upkeep.backup(tmp_path / "d", tmp_path / "copy")
 
 
+def test_denchi_sessions_backup(tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from denchi.cli.sessions import sessions
+
+    with Journal.open(tmp_path / "d", reserve_mb=0) as journal:
+        instrument = begin(journal)
+        journal.append(instrument, numbered(0, 50))
+        assert journal.flush(60)
+        words = ["backup", str(tmp_path / "copy"), "--data-dir", str(tmp_path / "d")]
+        result = CliRunner().invoke(sessions, words, standalone_mode=False)
+        assert result.exception is None
+    with JournalReader(tmp_path / "copy") as reader:
+        assert numbers(reader, instrument) == list(range(50))
+
+
 def test_deleting_a_session_gives_its_space_back(tmp_path: Path) -> None:
     with Journal.open(tmp_path, reserve_mb=0, commit_ms=5) as journal:
         for name in ("a", "b"):

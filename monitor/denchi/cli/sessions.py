@@ -81,6 +81,17 @@ def delete(session_id: str, data_dir: Path | None, config: Path | None) -> int:
     return 0
 
 
+@sessions.command("backup")
+@click.argument("target", type=click.Path(path_type=Path, file_okay=False))
+@common_options
+def backup(target: Path, data_dir: Path | None, config: Path | None) -> int:
+    """Copy the journal into an empty directory, also while it is being written."""
+    from denchi.store import upkeep
+
+    talk(f"wrote {upkeep.backup(data_dir or default_data_dir(), target)}")
+    return 0
+
+
 def figures(reader: Any, session_id: str) -> dict[str, Any]:
     """The figures of one session for a comparison, from its stored report and its samples' roll-ups."""
     from denchi.errors import InputError
