@@ -17,16 +17,25 @@ FULL_SPEED: Final = 2
 HIGH_SPEED: Final = 3
 ENGLISH: Final = 0x0409
 
-REPORT: Final = bytes.fromhex(
-    "0600ff"  # usage page: vendor
-    "0901a101"  # usage 1, collection: application
-    "150026ff00"  # 0..255
-    "75089540"  # 64 bytes
-    "09028102"  # in
-    "09039102"  # out
-    "c0"
-)
-"""Unnumbered reports of 64 bytes each way, as every HID meter here has."""
+KEYBOARD_PROTOCOL: Final = 1
+_KEYBOARD: Final = bytes.fromhex(
+    "05010906a101"  # generic desktop, keyboard, collection: application
+    "050719e029e7150025017501950881029501750881019506750815002565050719002965" "8100c0"
+)  # fmt: skip
+"""A keyboard with boot reports (HID 1.11, appendix E.6, without its lights)."""
+
+
+def report(interface: InterfaceDescriptor) -> bytes:
+    """The HID report descriptor: unnumbered vendor reports of a packet's size each way, or a keyboard."""
+    if interface.protocol == KEYBOARD_PROTOCOL:
+        return _KEYBOARD
+    size = bytes((max(e.packet_bytes for e in interface.endpoints),))
+    return (
+        bytes.fromhex("0600ff0901a101")  # usage page: vendor; usage 1; collection: application
+        + bytes.fromhex("150026ff00750895")  # 0..255, 8 bits, count:
+        + size
+        + bytes.fromhex("0902810209039102c0")  # in, out
+    )
 
 
 def speed(device: UsbDescriptors) -> int:
@@ -70,9 +79,9 @@ def string(device: UsbDescriptors, index: int) -> bytes | None:
     return bytes((len(data) + 2, STRING)) + data
 
 
-def hid(report: bytes = REPORT) -> bytes:
+def hid(interface: InterfaceDescriptor) -> bytes:
     """The HID descriptor that stands between interface and endpoints."""
-    return struct.pack("<BBHBBBH", 9, HID, 0x0111, 0, 1, HID_REPORT, len(report))
+    return struct.pack("<BBHBBBH", 9, HID, 0x0111, 0, 1, HID_REPORT, len(report(interface)))
 
 
 def _has_association(device: UsbDescriptors) -> bool:
@@ -99,7 +108,7 @@ def _interface(device: UsbDescriptors, interface: InterfaceDescriptor) -> bytes:
          interface.subclass, interface.protocol, 0)
     )  # fmt: skip
     if interface.usb_class == CLASS_HID:
-        out += hid()
+        out += hid(interface)
     if interface.usb_class == CLASS_CDC:
         data = interface.number + 1
         out += bytes((5, CDC_FUNCTION, 0, 0x10, 0x01))  # CDC 1.10

@@ -193,10 +193,10 @@ class EmulatedUsbDevice:
             return usb.configuration(self.descriptors) if number == 0 else None
         if kind == usb.STRING:
             return usb.string(self.descriptors, number)
-        classes = {i.number: i.usb_class for i in self.descriptors.interfaces}
-        if classes.get(index) != usb.CLASS_HID:
+        spoken = [i for i in self.descriptors.interfaces if i.number == index]
+        if not spoken or spoken[0].usb_class != usb.CLASS_HID:
             return None
-        return {usb.HID: usb.hid(), usb.HID_REPORT: usb.REPORT}.get(kind)
+        return {usb.HID: usb.hid(spoken[0]), usb.HID_REPORT: usb.report(spoken[0])}.get(kind)
 
     def _class(self, kind: int, request: int, index: int, data: bytes) -> bytes | None:
         interface = next((i for i in self.descriptors.interfaces if i.number == index & 0xFF), None)

@@ -5,11 +5,14 @@ The process here is the code under test: discovery, transports and links as the 
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +21,11 @@ from bench import Bench, devices, interface, locator_of, seconds, until, usb_dev
 from denchi.drivers import registry
 from denchi.drivers.discovery import discover
 from denchi.drivers.emulation import STILL
+from denchi.locator import Locator
 from denchi_protocol.codec import UsbDescriptors
 
 SERIAL = "EMULATEDLAB1"
+HID_CLASS = 3
 
 
 def imports() -> dict[str, Any]:
@@ -39,8 +44,16 @@ def _speaking(key: str) -> tuple[UsbDescriptors, int, int]:
     return shown, one.number, next(e.address for e in one.endpoints if e.address & 0x80)
 
 
-def usb_meter(key: str, usb_backend: str = "auto") -> dict[str, Any]:
-    """Plug, discover, stream, stall, yank, replug, stop: one USB meter by our driver."""
+def load(name: str) -> None:
+    """Load a module that the lab brought along."""
+    subprocess.run(["insmod", f"/run/lab/modules/{name}.ko"], check=True, capture_output=True)
+
+
+def usb_meter(key: str, usb_backend: str = "auto", kernel_driver: str = "") -> dict[str, Any]:
+    """Plug, discover, stream, stall, yank, replug, stop: one USB meter by our driver.
+
+    ``kernel_driver``: who holds the interface before us and must have it back.
+    """
     shown, number, endpoint = _speaking(key)
     figures: dict[str, Any] = {}
     plugged = devices().plug("a", key, SERIAL)
@@ -49,8 +62,7 @@ def usb_meter(key: str, usb_backend: str = "auto") -> dict[str, Any]:
     path = usb_device(shown.vid, shown.pid, SERIAL)
     assert (path / "product").read_text().strip() == shown.product
     _check_unspoken(shown)
-    before = until(lambda: interface(path, number), "a kernel driver") if _is_hid(key) else ""
-    figures["kernel_driver"] = before or interface(path, number)
+    until(lambda: interface(path, number) == kernel_driver, f"{kernel_driver} bound")
     with Bench(key, locator, usb_backend) as bench:
         figures["streaming_s"] = seconds(plugged, bench.wait("streaming"))
         figures["while_open"] = interface(path, number)
@@ -59,8 +71,9 @@ def usb_meter(key: str, usb_backend: str = "auto") -> dict[str, Any]:
         figures |= _stall(bench, endpoint)
         figures |= _yank_and_replug(bench, key)
         path = usb_device(shown.vid, shown.pid, SERIAL)
-    until(lambda: interface(path, number) == figures["kernel_driver"], "the kernel's driver back")
-    figures["given_back"] = interface(path, number)
+        closing = time.monotonic_ns()
+    until(lambda: interface(path, number) == kernel_driver, "the kernel's driver back")
+    figures["given_back_s"] = seconds(closing)
     return figures
 
 
@@ -72,10 +85,6 @@ def _check_unspoken(shown: UsbDescriptors) -> None:
     assert not spoken, f"packets by endpoint before anything was opened: {spoken}"
 
 
-def _is_hid(key: str) -> bool:
-    return registry.get(key).transport.kind == "hid"
-
-
 def _stall(bench: Bench, endpoint: int) -> dict[str, Any]:
     blocks = bench.watcher.blocks
     since = devices().stall("a", endpoint)
@@ -85,36 +94,45 @@ def _stall(bench: Bench, endpoint: int) -> dict[str, Any]:
     return {"after_stall_s": seconds(since), "stalls": devices().counts("a")["stalls"]}
 
 
-def _yank_and_replug(bench: Bench, key: str) -> dict[str, Any]:
+def _yank_and_replug(bench: Bench, key: str) -> dict[str, float]:
+    """Seconds until noticed; back: from the plug, and from the moment the kernel has the device."""
+    shown, _, _ = _speaking(key)
     pulled = devices().pull("a")
     noticed = seconds(pulled, bench.wait("gone"))
     time.sleep(1.0)
     plugged = devices().plug("a", key, SERIAL)
-    return {"noticed_s": noticed, "back_s": seconds(plugged, bench.wait("streaming"))}
+    usb_device(shown.vid, shown.pid, SERIAL)
+    known = time.monotonic_ns()
+    streaming = bench.wait("streaming")
+    return {
+        "noticed_s": noticed,
+        "back_s": seconds(plugged, streaming),
+        "back_after_kernel_s": max(0.0, seconds(known, streaming)),
+    }
 
 
 def replugs(key: str, cycles: int) -> dict[str, Any]:
     """Yank and replug through the real kernel again and again; handles and threads counted."""
     devices().plug("a", key, SERIAL)
     locator = until(lambda: locator_of(key, SERIAL), f"discovery of {key}")
-    noticed, back = [], []
+    times: list[dict[str, float]] = []
     counted: list[tuple[int, int]] = []
     with Bench(key, locator) as bench:
         bench.wait("streaming")
         for _ in range(cycles):
-            one = _yank_and_replug(bench, key)
-            noticed.append(one["noticed_s"])
-            back.append(one["back_s"])
+            times.append(_yank_and_replug(bench, key))
             counted.append(_handles_and_threads())
         reconnects = bench.link.counters().reconnects
     return {
-        "cycles": cycles, "reconnects": reconnects, "noticed_s": max(noticed), "back_s": max(back),
+        "cycles": cycles, "reconnects": reconnects,
+        **{name: max(one[name] for one in times) for name in times[0]},
         "handles": counted[-1][0] - counted[1][0], "threads": counted[-1][1] - counted[1][1],
     }  # fmt: skip
 
 
 def _handles_and_threads() -> tuple[int, int]:
-    return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+    me = Path("/proc/self")
+    return len(list((me / "fd").iterdir())), len(list((me / "task").iterdir()))
 
 
 def two_of_a_kind(key: str) -> dict[str, Any]:
@@ -158,17 +176,28 @@ def permission(key: str) -> dict[str, Any]:
     """Without rights: known, named with the cure, not spoken to. With the rights of a udev rule: open."""
     devices().plug("a", key, SERIAL)
     shown, _, _ = _speaking(key)
-    path = until(lambda: usb_device(shown.vid, shown.pid, SERIAL, patient=False), "the device")
-    node = (
-        Path("/dev")
-        / dict(line.split("=", 1) for line in (path / "uevent").read_text().splitlines())["DEVNAME"]
-    )
+    path = usb_device(shown.vid, shown.pid, SERIAL)
+    if registry.get(key).transport.kind == "serial":
+        tty = until(lambda: tty_of(SERIAL), "a tty")
+        nodes, locator = [Path(tty)], Locator("serial", key, path=tty)
+    else:
+        name = re.search("(?m)^DEVNAME=(.*)", (path / "uevent").read_text(encoding="utf-8"))
+        assert name is not None
+        nodes = [Path("/dev", name[1])]
+        # By serial number, as a bench is configured: that text cannot be read without rights.
+        locator = Locator("usb", key, shown.vid, shown.pid, SERIAL)
+    if registry.get(key).transport.kind == "hid":
+        hid = [i for i in shown.interfaces if i.usb_class == HID_CLASS]
+        until(lambda: len(list(Path("/dev").glob("hidraw*"))) == len(hid), "hidraw")
+        nodes += Path("/dev").glob("hidraw*")
     _let_others_run_python()
-    refused = as_nobody("look", key)
-    _check_unspoken(shown)
-    node.chmod(0o666)
-    allowed = as_nobody("look", key)
-    return {"mode": oct(node.stat().st_mode & 0o777), "refused": refused, "allowed": allowed}
+    modes = [oct(node.stat().st_mode & 0o777) for node in nodes]
+    with as_nobody(locator) as look:
+        refused = look()
+        _check_unspoken(shown)
+        for node in nodes:
+            node.chmod(0o666)
+        return {"modes": modes, "refused": refused, "allowed": look()}
 
 
 def _let_others_run_python() -> None:
@@ -179,19 +208,31 @@ def _let_others_run_python() -> None:
                 folder.chmod(folder.stat().st_mode | 0o055)
 
 
-def as_nobody(what: str, key: str) -> dict[str, Any]:
-    """What an unprivileged process sees: discovery, and a link's first word by each way."""
-    import json
-
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("nobody.py")), what, key, SERIAL],
-        user=65534, group=65534, extra_groups=[], capture_output=True, text=True, timeout=90,
+@contextmanager
+def as_nobody(locator: Locator) -> Iterator[Callable[[], dict[str, Any]]]:
+    """A process without rights; a call tells what it sees now, and how opening ends by each way."""
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("nobody.py")), str(locator)],
+        user=65534, group=65534, extra_groups=[], text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         env={**os.environ, "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
-    if done.returncode:
-        raise AssertionError(done.stderr)
-    seen: dict[str, Any] = json.loads(done.stdout)
-    return seen
+    assert process.stdin and process.stdout
+    out, back = process.stdin, process.stdout
+
+    def look() -> dict[str, Any]:
+        out.write("\n")
+        out.flush()
+        seen: dict[str, Any] = json.loads(back.readline() or "null")
+        assert seen, "the process without rights has ended; its words are on the console"
+        return seen
+
+    try:
+        yield look
+    finally:
+        out.close()
+        process.wait(20)
+        back.close()
 
 
 # -- serial ----------------------------------------------------------------------------------------
@@ -208,17 +249,11 @@ def serial_meter(key: str) -> dict[str, Any]:
     seen = [f for f in discover().found if f.port == tty]
     figures["discovered_as"] = [(f.spec_key, f.ambiguous, f.serial) for f in seen]
     _check_unspoken(shown)
-    from denchi.locator import Locator
-
     with Bench(key, Locator("serial", key, path=tty)) as bench:
         bench.wait("streaming")
         bench.check_values(STILL)
         figures["rate_hz"] = bench.rate(2.0)
-        pulled = devices().pull("a")
-        figures["noticed_s"] = seconds(pulled, bench.wait("gone"))
-        time.sleep(1.0)
-        plugged = devices().plug("a", key, SERIAL)
-        figures["back_s"] = seconds(plugged, bench.wait("streaming"))
+        figures |= _yank_and_replug(bench, key)
     return figures
 
 
@@ -250,3 +285,55 @@ def other_interfaces(key: str) -> dict[str, Any]:
             line.split("] ", 1)[-1] for line in log.splitlines() if "scsi" in line or "sd " in line
         ],
     }
+
+
+# -- the kernel's own driver as a judge ---------------------------------------------------------------
+
+HWMON = Path("/sys/class/hwmon")
+
+
+def hwmon_of(name: str) -> Path | None:
+    """The folder of a hwmon device by its driver's name."""
+    for one in HWMON.iterdir() if HWMON.is_dir() else ():
+        with suppress(OSError):
+            if (one / "name").read_text(encoding="utf-8").strip() == name:
+                return one
+    return None
+
+
+def _inputs(folder: Path) -> tuple[dict[str, int], int]:
+    """Values by label, and how many reads failed: the driver gives an exchange 5 ms, TCG often more."""
+    values: dict[str, int] = {}
+    failed = 0
+    for file in sorted(folder.glob("*_input")):
+        label = file.with_name(file.name.replace("_input", "_label"))
+        name = label.read_text(encoding="utf-8").strip() if label.exists() else file.name
+        for _ in range(200):
+            try:
+                values[f"{file.name} {name}"] = int(file.read_text(encoding="ascii"))
+                break
+            except OSError:
+                failed += 1
+                time.sleep(0.02)
+    return values, failed
+
+
+def powerz_hwmon(key: str) -> dict[str, Any]:
+    """The kernel's powerz driver reads our emulator; our driver takes the meter from it and gives it back."""
+    devices().plug("a", key, SERIAL, direct=True)
+    folder = until(lambda: hwmon_of("powerz"), "the hwmon device")
+    values, failed = _inputs(folder)
+    # The user who has only the kernel's driver: discovery sees it too, where a spec is for it.
+    seen = [f.spec_key for f in discover().found if f.port == str(folder)]
+    locator = until(lambda: locator_of(key, SERIAL), f"discovery of {key}")
+    with Bench(key, locator) as bench:
+        bench.wait("streaming")
+        assert hwmon_of("powerz") is None, "two drivers at one meter"
+        bench.check_values(STILL)
+    folder = until(lambda: hwmon_of("powerz"), "the hwmon device back")
+    again, failed_again = _inputs(folder)
+    return {
+        "values": values, "failed": failed, "again": again, "failed_again": failed_again,
+        "expected": {"volts": STILL.vbus_v, "amps": STILL.ibus_a, "celsius": STILL.meter_temp_c},
+        "discovered_as": seen,
+    }  # fmt: skip

@@ -14,7 +14,6 @@ import socket
 import struct
 import threading
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
 VHCI = Path("/sys/devices/platform/vhci_hcd.0")
@@ -64,28 +63,26 @@ def free_port(speed: int) -> int:
     raise OSError(errno.EBUSY, "no free port at the virtual hub")
 
 
+def attach(number: int, speed: int) -> socket.socket:
+    """Give the kernel one end of a new socket; returns the device's end."""
+    ours, kernels = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    order = f"{free_port(speed)} {kernels.fileno()} {number} {speed}"
+    (VHCI / "attach").write_text(order, encoding="ascii")
+    kernels.close()
+    return ours
+
+
 class Wire:
-    """A plugged device's wire. Relays on a thread of its own until pulled or detached."""
+    """A plugged device's wire. Relays on a thread of its own until its process is killed: the plug is pulled."""
 
     def __init__(self, address: tuple[str, int], bus_id: str = "1-1") -> None:
         self._device, number, speed = imported(address, bus_id)
-        self._kernel, kernels = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.port = free_port(speed)
+        self._kernel = attach(number, speed)
         self.counts: Counter[str] = Counter()
         self._stalled: set[int] = set()
-        self._out = threading.Lock()
         self._inward: dict[int, tuple[bool, int]] = {}
         self._thread = threading.Thread(target=self._relay, daemon=True, name="wire")
         self._thread.start()
-        order = f"{self.port} {kernels.fileno()} {number} {speed}"
-        (VHCI / "attach").write_text(order, encoding="ascii")
-        kernels.close()
-
-    def pull(self) -> None:
-        """Pull the plug: the kernel learns it from a dead link, as from a dead cable."""
-        with suppress(OSError):
-            self._kernel.shutdown(socket.SHUT_RDWR)
-        self._thread.join(5)
 
     def stall(self, endpoint: int) -> None:
         """From now on the IN endpoint answers STALL, until the host clears its halt."""

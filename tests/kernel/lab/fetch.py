@@ -120,6 +120,12 @@ class Mirror:
         plain = {r for r in plain if not re.search(r"cloud|rt-", r)}
         return sorted(plain, key=_numbers, reverse=True)
 
+    def about(self, package: str) -> str:
+        """A package's record. Raises ``LabMissing`` when the mirror has none."""
+        if not list(self.folder.glob("lists/*Packages*")):
+            self.update()
+        return self._apt("apt-cache", "show", package)
+
     def unpack(self, package: str, into: Path) -> None:
         """Fetch a package and unpack it; it is not installed."""
         into.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,11 @@ class CaseFailed(AssertionError):
 class Guest:
     """A running guest. ``run`` asks its agent for a case and returns the case's figures."""
 
+    powerz = b""
+    """The kernel's powerz driver, loaded; empty when it could not be built."""
+    without_powerz = ""
+    """Why not."""
+
     def __init__(self, extra: dict[str, bytes] | None = None) -> None:
         if shutil.which(QEMU) is None:
             raise LabMissing(f"not installed: {QEMU} (qemu-system-x86)")
