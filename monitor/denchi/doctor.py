@@ -193,7 +193,7 @@ class _NoJournal:
 
         return Cursor()
 
-    def store_cursor(self, output: str, cursor: Any) -> None:
+    def store_cursor(self, output: str, cursor: Any, *, wait: bool = False) -> None:
         """Nothing is stored."""
 
 

@@ -17,6 +17,7 @@ from daemon.conftest import DEMO
 from denchi.daemon import endpoint
 from denchi.daemon.client import SyncClient
 from denchi.errors import ApiError
+from denchi.store.reader import JournalReader
 
 
 def first_bench(state):
@@ -193,6 +194,11 @@ def test_the_unit_is_checked_against_the_lists_at_once(daemon):
     assert bench["recall"]["status"] == "check_serial"
     assert bench["verdict"]["verdict"] in ("caution", "stop_using")
     assert "TEST1234567" not in one.log.read_text()
+    one.stop()
+    with JournalReader(one.data_dir) as reader:
+        # Outputs send the state of the lists as a measurement: it stands in the journal, without a serial.
+        events = reader.events(bench["session"]["id"], "recall")
+    assert [dict(e.data) for e in events][-1] == {"status": "check_serial", "level": 3}
 
 
 def test_the_stream_carries_blocks_and_states(daemon):

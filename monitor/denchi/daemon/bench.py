@@ -574,7 +574,11 @@ class Bench:
         before = self.recall.status if self.recall else None
         self.recall = self._services.check_recall(self.unit)
         if self.recall is not None and self.recall.status != before:
-            finding = self._services.recall_finding(self.recall, self.clock.now_ns())
+            now_ns, status = self.clock.now_ns(), self.recall.status
+            told = {"status": status.word, "level": int(status)}
+            if pipe.journal is not None:
+                pipe.journal.add_event(pipe.session.id, now_ns, "recall", told)
+            finding = self._services.recall_finding(self.recall, now_ns)
             if finding is not None:
                 self._publish_findings(pipe, pipe.keep([finding]))
 
