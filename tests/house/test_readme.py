@@ -15,8 +15,11 @@ def test_the_table_of_meters_is_current():
 
 def test_every_denchi_command_in_the_readme_exists():
     text = README.read_text(encoding="utf-8")
-    named = set(re.findall(r"`(?:sudo )?denchi ([a-z]+)", text)) | set(
-        re.findall(r"^(?:sudo )?denchi ([a-z]+)", text, re.M)
-    )
+    named = set(re.findall(r"`(?:sudo )?denchi ([a-z]+)", text)) | {
+        # In code only: prose lines begin with "denchi watches".
+        name
+        for block in re.findall(r"^```sh$(.*?)^```$", text, re.M | re.S)
+        for name in re.findall(r"^(?:sudo )?denchi ([a-z]+)", block, re.M)
+    }
     assert named, "the README names no command"
     assert named <= set(COMMANDS) | set(PLUGIN_HELP)
