@@ -83,11 +83,13 @@ def test_enumeration(serve, key):
     assert host.descriptor(3, 9) is None
     for interface in declared.interfaces:
         if interface.usb_class == 3:
-            hid = next(p for p in parts if p[1] == 0x21)
+            begin = next(n for n, p in enumerate(parts) if p[1] == 4 and p[2] == interface.number)
+            hid = next(p for p in parts[begin:] if p[1] == 0x21)
             report = host.descriptor(0x22, 0, interface.number)
             assert struct.unpack_from("<H", hid, 7) == (len(report),)
-            assert bytes.fromhex("7508") in report
-            assert bytes.fromhex("9540") in report
+            size = max(e.packet_bytes for e in interface.endpoints)
+            if interface.speaks:
+                assert bytes((0x75, 8, 0x95, size)) in report, "reports as long as a packet"
     for kind, request, value, index in ((0, 9, 1, 0), (1, 11, 0, 0)):
         assert host.control(kind, request, value, index)[0] == 0
     assert host.control(0x80, 8, 0, 0, 1) == (0, b"\1")
@@ -153,14 +155,26 @@ def test_set_report_reaches_the_meter_as_a_packet_does(serve):
     host.channel.close()
 
 
-def test_the_drive_of_a_composite_meter_refuses_instead_of_hanging(serve):
-    """The kernel's storage driver would otherwise reset the whole meter after 30 s."""
+def test_the_drive_of_a_composite_meter_has_no_medium(serve):
+    """The kernel's storage driver would otherwise reset the whole meter; no block can be read."""
     host = Host(serve("fnb58").address)
-    inquiry = struct.pack("<4sIIBBB", b"USBC", 0x1234, 36, 0x80, 0, 6) + bytes(
-        [0x12, 0, 0, 0, 36, 0] + [0] * 10
+
+    def ask(command, length):
+        wrapper = struct.pack("<4sIIBBB", b"USBC", 0x1234, length, 0x80, 0, len(command))
+        assert host.write(4, wrapper + command.ljust(16, b"\0")) == (0, 31)
+        data = host.answer(host.read(4, length))[1] if length else b""
+        return data, host.answer(host.read(4, 13))[1]
+
+    data, status = ask(bytes([0x12, 0, 0, 0, 36, 0]), 36)
+    assert b"emulated" in data
+    assert status == struct.pack("<4sIIB", b"USBS", 0x1234, 0, 0)
+    assert ask(bytes(6), 0)[1][-1] == 1, "TEST UNIT READY fails"
+    sense = ask(bytes([0x03, 0, 0, 0, 18, 0]), 18)[0]
+    assert (sense[2], sense[12]) == (2, 0x3A), "medium not present"
+    assert ask(bytes([0x28]) + bytes(9), 512) == (
+        b"",
+        struct.pack("<4sIIB", b"USBS", 0x1234, 512, 1),
     )
-    assert host.write(4, inquiry) == (0, 31)
-    assert host.answer(host.read(4, 36)) == (0, struct.pack("<4sIIB", b"USBS", 0x1234, 36, 1))
     host.channel.close()
 
 
