@@ -32,12 +32,14 @@ def record(name: str, promise: str, figure: str, ok: bool) -> None:
     print(f"\n[promise] {name}: {figure} (promised: {promise}) {'kept' if ok else 'BROKEN'}")
 
 
-def table() -> tuple[str, bool]:
-    """The newest figure of each promise as a Markdown table, and whether all are kept."""
+def table(command: str = "") -> tuple[str, bool]:
+    """The newest figure of each promise (taken by ``command``) as a Markdown table, and whether all are kept."""
     newest: dict[str, dict[str, object]] = {}
     if FILE.exists():
         for text in FILE.read_text(encoding="utf-8").splitlines():
             line = json.loads(text)
+            if not str(line["command"]).startswith(command):
+                continue
             newest.pop(line["name"], None)
             newest[line["name"]] = line
     rows = [
@@ -65,5 +67,5 @@ if __name__ == "__main__":
     text, kept = table()
     print(text)
     if "--readme" in sys.argv:
-        into_readme(text)
+        into_readme(table("make")[0])
     sys.exit(0 if kept else 1)
