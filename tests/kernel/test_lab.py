@@ -131,6 +131,7 @@ def test_the_kernels_own_driver_reads_the_emulated_km003c(plugs: Guest) -> None:
         pytest.skip(f"the guest has no powerz driver: {plugs.without_powerz}")
     figures = plugs.run("powerz_hwmon", key="km003c", most_s=400)
     _told("km003c by the kernel's powerz", figures)
+    assert figures["by_our_hwmon_meter"]["discovered_as"]
     expected = figures["expected"]
     for values in (figures["values"], figures["again"]):
         read = {name.split()[-1]: value for name, value in values.items()}

@@ -289,6 +289,7 @@ def other_interfaces(key: str) -> dict[str, Any]:
 
 # -- the kernel's own driver as a judge ---------------------------------------------------------------
 
+HWMON_METER = "powerz-hwmon"
 HWMON = Path("/sys/class/hwmon")
 
 
@@ -323,8 +324,16 @@ def powerz_hwmon(key: str) -> dict[str, Any]:
     devices().plug("a", key, SERIAL, direct=True)
     folder = until(lambda: hwmon_of("powerz"), "the hwmon device")
     values, failed = _inputs(folder)
-    # The user who has only the kernel's driver: discovery sees it too, where a spec is for it.
-    seen = [f.spec_key for f in discover().found if f.port == str(folder)]
+    # The way of a user who lets the kernel have the meter: the same values, by our hwmon meter.
+    by_kernel: dict[str, Any] = {
+        "discovered_as": [f.port for f in discover().found if f.spec_key == HWMON_METER]
+    }
+    if by_kernel["discovered_as"]:
+        place = next(f.locator for f in discover().found if f.spec_key == HWMON_METER)
+        with Bench(HWMON_METER, place) as bench:
+            bench.wait("streaming")
+            bench.check_values(STILL)
+            by_kernel["rate_hz"] = bench.rate(2.0)
     locator = until(lambda: locator_of(key, SERIAL), f"discovery of {key}")
     with Bench(key, locator) as bench:
         bench.wait("streaming")
@@ -335,5 +344,5 @@ def powerz_hwmon(key: str) -> dict[str, Any]:
     return {
         "values": values, "failed": failed, "again": again, "failed_again": failed_again,
         "expected": {"volts": STILL.vbus_v, "amps": STILL.ibus_a, "celsius": STILL.meter_temp_c},
-        "discovered_as": seen,
+        "by_our_hwmon_meter": by_kernel,
     }  # fmt: skip
