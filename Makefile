@@ -52,11 +52,11 @@ lint: $(STAMP) ## ruff, mypy --strict, import floors
 test: $(STAMP) ## the fast suite: no root, no network
 	$(BIN)/pytest -n 2 -m "not lab and not servers and not faults and not slow and not browser"
 
-test-all: test test-all-rest ## everything: lab, servers, faults, browser
+test-all: test test-all-rest promises ## everything: lab, servers, faults, browser
 
 test-all-rest: $(STAMP)
 	$(BIN)/pytest -n 2 -m "(slow or browser) and not lab and not servers and not faults"
-	$(BIN)/pytest -m "lab or servers or faults"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "(lab or servers) and not faults"
 
 replug: $(STAMP) ## unplug and replug emulated devices 1,000 times; threads, handles, memory
 	DENCHI_REPLUGS=1000 $(BIN)/pytest -q -s -n0 tests/drivers/test_replug.py
@@ -78,9 +78,11 @@ PROMISES := tests/faults tests/store/test_aside.py tests/outputs/test_faults_of_
   tests/outputs/test_influx_real.py tests/drivers/test_replug.py
 promises: $(STAMP) ## the promises, each measured, as one table (scaled down: a few minutes)
 	@rm -f .cache/promises.jsonl
-	-DENCHI_PROMISES_COMMAND="make promises" DENCHI_WEAR_S=$${DENCHI_WEAR_S:-62} \
-	  $(BIN)/pytest -q -n0 -p no:cacheprovider $(PROMISES)
-	@$(BIN)/python tests/faults/figures.py
+	@# The table is printed whatever happens; what fails is a test, never a machine that was slow.
+	@DENCHI_PROMISES_COMMAND="make promises" DENCHI_WEAR_S=$${DENCHI_WEAR_S:-62} \
+	  $(BIN)/pytest -q -n0 -p no:cacheprovider $(PROMISES); status=$$?; \
+	  $(BIN)/python tests/faults/figures.py || echo "a promise was not kept on this machine, see the table"; \
+	  exit $$status
 
 soak: $(STAMP) ## the same in full: 200 kills of the daemon, 24 h of outage, 1,000 replugs, an hour of 4 meters
 	-DENCHI_PROMISES_COMMAND="make soak" DENCHI_KILLS=200 DENCHI_DAEMON_KILLS=200 DENCHI_WEAR_S=600 \

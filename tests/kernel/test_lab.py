@@ -15,7 +15,7 @@ from denchi_protocol.codec import MeterSpec
 from faults.figures import record
 from kernel.lab.guest import Guest
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]  # one guest a run
 
 CURE = "denchi install udev"
 
