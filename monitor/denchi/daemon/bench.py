@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from denchi.clock import NS, AnchoredClock
 from denchi.config import BenchConfig
+from denchi.daemon.contact import AT_INPUT, first_contact
 from denchi.daemon.hub import Hub
 from denchi.daemon.lines import finding_line, meter_dict, session_line, unit_dict, verdict_dict
 from denchi.daemon.live import LiveView
@@ -126,6 +127,9 @@ class Bench:
         self.screening: Any = None
         self.acknowledged: set[str] = set()
         self._pd: PdView | None = None
+        self._greeted: set[tuple[str, str]] = set()
+        self._begun = False
+        """Whether a session was ever begun here."""
         self.behind = 0
         self._services = services
         self._lock = threading.RLock()
@@ -180,9 +184,11 @@ class Bench:
         chosen = self._services.profile(profile or self.config.profile)
         with self._lock:
             self.end_session()
-            last = max((i.gate.last_ns or 0 for i in self._instruments()), default=0)
-            wall = max(self.clock.clock.wall_ns(), last + NS // 1000)
-            self.clock.reanchor(wall)
+            # Never behind what was stamped before: a wall clock that was put back (or a time lapse that
+            # ran ahead) would hold every stamp of the new session at the last one of the old.
+            floor_ns = self.clock.now_ns() if self._begun else 0
+            self._begun = True
+            self.clock.reanchor(max(self.clock.clock.wall_ns(), floor_ns))
             start_ns = self.clock.now_ns()
             if unit is not None:
                 self.unit = unit
@@ -215,7 +221,19 @@ class Bench:
                 for role in self.links:
                     self._register(role)
             self._recheck(pipe)
+            self._greet(pipe)
         return session
+
+    def _greet(self, pipe: SessionPipe) -> None:
+        """Once a meter: what no frame can tell is said and asked."""
+        main = self.links.get("meter")
+        if main is None or (main.spec.key, main.serial) in self._greeted:
+            return
+        self._greeted.add((main.spec.key, main.serial))
+        found = first_contact(
+            main.spec, self._places(), self.config.position, pipe.session.started_ns
+        )
+        self._publish_findings(pipe, pipe.keep(found))
 
     def end_session(self) -> None:
         """End the running session with its verdict, if one runs."""
@@ -276,6 +294,10 @@ class Bench:
         """Take answers to questions that findings asked."""
         with self._lock:
             self.answers.update(answers)
+            if answers.get(AT_INPUT):
+                self.config = self.config.model_copy(update={"position": "input"})
+                self.begin_session()
+                return
             if (pipe := self._pipe) is not None:
                 now = self.clock.now_ns()
                 for question, value in answers.items():

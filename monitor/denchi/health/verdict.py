@@ -161,15 +161,15 @@ def _lacking(
             word = WORDS[_CHANNEL_WORD[name]]
             why.append(
                 _t(
-                    "{what} was measured in {share:.0f} % of the time only.",
+                    "Measured only {share:.0f} % of the time: {what}.",
                     what=word,
                     share=share * 100,
                 )
                 if share
-                else _t("{what} was not measured.", what=word)
+                else _t("Not measured: {what}.", what=word)
             )
     if c.share("unit_temperature") == 0.0 and not profile.electrical_only:
-        text = _t("{what} was not measured.", what=WORDS["heat_of_the_unit"])
+        text = _t("Not measured: {what}.", what=WORDS["heat_of_the_unit"])
         if text not in why:
             why.append(text)
     silence_s = max(0.0, (end_ns - last_ns) / NS)
