@@ -397,6 +397,8 @@ class MeterSpec:
     """Second ways to the same device (HID beside bulk), same codec."""
     allowed_sends: tuple[bytes, ...] = ()
     """Prefixes of every request the codec may emit; the house test holds the codec to them."""
+    may_reset: bool = True
+    """Whether a USB reset may wake it when it has gone silent; some meters must never be reset."""
     notes: tuple[str, ...] = ()
     """Sentences for a user at first contact (which port feeds the meter, known freezes ...)."""
     options: tuple[str, ...] = ()

@@ -221,7 +221,8 @@ class MeterLink:
             silent = (t_ns - (self._heard_ns or opened)) / NS / self._clock.speed
             if silent > REOPEN_S:
                 raise DeviceGone("no data for 30 s", cure="plug the meter in again")
-            if silent > max(RESET_S, 10 * stale_s / 3) and not was_reset:
+            waited = silent > max(RESET_S, 10 * stale_s / 3)
+            if waited and self.spec.may_reset and not was_reset:
                 was_reset = True
                 log.warning("%s: silent for %.0f s, resetting it", self.spec.key, silent)
                 transport.reset()

@@ -50,6 +50,7 @@ SPECS: Final = (
         },
         current="signed",
         checksum=True,
+        may_reset=False,  # witrn.md: a reset is not survived
         # No raw report of a real meter is public; six programs agree on the layout.
         maturity="synthetic only",
         descriptors=UsbDescriptors(
