@@ -201,6 +201,26 @@ def test_the_unit_is_checked_against_the_lists_at_once(daemon):
     assert [dict(e.data) for e in events][-1] == {"status": "check_serial", "level": 3}
 
 
+def test_a_session_begun_when_stamps_are_ahead_of_the_wall_clock_is_measured_at_once(daemon):
+    """A time lapse runs ahead of the wall clock, as stamps do when a wrong clock is put back."""
+    one = daemon("--bench", f"{DEMO}&speed=8", "--speed", "8")
+    ahead_s = 10.0
+    one.wait_for(lambda s: streaming(s) and first_bench(s)["session"]["duration_s"] > ahead_s)
+    one.client().post("/v1/benches/demo/session", {"unit": {"model": "next"}})
+    state = one.wait_for(
+        lambda s: first_bench(s)["session"]["unit"] == "next" and streaming(s) and s
+    )
+    bench = first_bench(state)
+    measured_s = (bench["live"]["t_ns"] - bench["session"]["started_ns"]) / 1e9
+    print(f"measured {measured_s:.1f} s of the first {bench['session']['duration_s']:.1f} s")
+    old = one.client().get("/v1/sessions")["sessions"][1]
+    assert bench["session"]["started"] >= old["ended"]
+    grown = one.wait_for(
+        lambda s: (first_bench(s)["session"]["duration_s"] > 6.0) and first_bench(s)
+    )
+    assert grown["live"]["t_ns"] - grown["session"]["started_ns"] > 3e9
+
+
 def test_the_stream_carries_blocks_and_states(daemon):
     one = daemon("--bench", DEMO)
     one.wait_for(streaming)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from denchi.health import profiles
 from denchi.health.engine import HealthEngine, load_detectors
 from denchi.health.grid import rows_of
-from denchi.model import Gap, SessionMeta
+from denchi.model import Gap, SessionMeta, Severity
 from health.helpers import NS, START, block, run
 
 
@@ -119,6 +119,22 @@ def test_a_probe_of_its_own_is_joined_by_time_and_goes_stale():
     assert max(known) == 7 + 3
     assert known[10] == 37
     assert all(c != c for k, c in seen if k > 10)
+
+
+@pytest.mark.parametrize("role", ["meter", "case"])
+def test_a_board_that_measures_case_air_and_itself_keeps_them_apart(role):
+    """In the role `case` the board's own 28 degC and the air's 24 must not stand for the case's 62."""
+    engine = HealthEngine(profiles.load("watch"), SessionMeta(), start_ns=START)
+    found = []
+    for k in range(20):
+        warm = block([0.4], start_ns=START + k * NS, case=62.0, ambient=24.0, meter=28.0)
+        found += engine.feed(role, warm)
+        if role != "meter":
+            found += engine.feed("meter", block([0.2, 0.7], start_ns=START + k * NS, v=5.0, i=1.0))
+    assert [(f.code, f.severity, f.place) for f in found] == [
+        ("over_temperature", Severity.DANGER, "case")
+    ]
+    assert engine.summary().max_temp_c == {"case": 62.0, "ambient": 24.0, "meter": 28.0}
 
 
 def test_silence_is_told_once_after_ten_seconds_and_data_end_it():

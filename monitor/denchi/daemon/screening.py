@@ -66,7 +66,9 @@ class BenchScreening:
     def judged(self, report: VerdictReport) -> VerdictReport:
         """A verdict of health under the screening's floor: it can make a verdict worse, never better."""
         floor = self.machine.verdict_floor
-        reasons = (*self.machine.reasons, *self.machine.problems, *report.reasons)
+        # A danger that ended the test is told by the machine and by health: once is enough.
+        told = (*self.machine.reasons, *self.machine.problems, *report.reasons)
+        reasons = tuple({reason.render("en"): reason for reason in told}.values())
         if floor <= report.verdict:
             return replace(report, reasons=reasons)
         from denchi.health.verdict import sentence

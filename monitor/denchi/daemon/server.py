@@ -140,6 +140,7 @@ async def _serve(supervisor: Supervisor, loaded: Loaded, data_dir: Path, private
         loop.add_signal_handler(signal.SIGHUP, lambda: _reload(supervisor, loaded))
     if private:
         _watch_parent(lambda: loop.call_soon_threadsafe(stop.set))
+    supervisor.hub.attach(loop)
     servers, cleanup = _listeners(supervisor, loaded, data_dir)
     tasks = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in servers]
     await asyncio.to_thread(supervisor.start)
@@ -173,7 +174,8 @@ def _listeners(
             access_log=False,
             http="h11",
             ws="none",
-            lifespan="on",
+            # Its task would outlive a forced exit and leave a traceback; the hub is attached below.
+            lifespan="off",
             timeout_keep_alive=30,
         )
         servers.append((_Server(config), listener))

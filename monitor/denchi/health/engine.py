@@ -96,15 +96,17 @@ class _Place:
         return self.value
 
 
-def _unit_temperatures(role: str, block: SampleBlock) -> tuple[tuple[str, str], ...]:
-    """(channel, place) of the temperatures in a block that speak of the unit."""
-    found = []
-    for name in block.columns:
-        if name.startswith("temp_mc."):
-            place = role if role in ("case", "ambient") else name[8:]
-            if place.split(".")[0] in UNIT_PLACES:
-                found.append((name, place))
-    return tuple(found)
+def _unit_temperatures(block: SampleBlock) -> tuple[tuple[str, str], ...]:
+    """(channel, place) of the temperatures in a block that speak of the unit.
+
+    The channel's name tells the place: a thermometer's was named after its role when its block was taken
+    in, and a board in the role ``case`` that also measures the air and itself names each.
+    """
+    return tuple(
+        (name, name[8:])
+        for name in block.columns
+        if name.startswith("temp_mc.") and name[8:].split(".")[0] in UNIT_PLACES
+    )
 
 
 @dataclass(slots=True)
@@ -216,7 +218,7 @@ class HealthEngine:
         key = (role, *block.columns)
         names = self._unit_temps.get(key)
         if names is None:
-            names = self._unit_temps[key] = _unit_temperatures(role, block)
+            names = self._unit_temps[key] = _unit_temperatures(block)
         if not names:
             return ()
         near: list[tuple[str, str]] = []
@@ -327,8 +329,6 @@ class HealthEngine:
         for name in row.cells:
             if name.startswith("temp_mc."):
                 place = name[8:]
-                if role in ("case", "ambient"):
-                    place = role
                 if place.startswith("cell."):
                     cell_max = max(cell_max, row.mean(name))
                 else:
