@@ -8,7 +8,7 @@ LOCK := requirements/lock.txt
 STAMP := $(VENV)/.denchi-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup lock locale lint format test test-all test-all-rest bench evaluate promises soak fuzz outage replug pictures clean
+.PHONY: help run setup lock locale lint format test test-all test-all-rest faults bench evaluate promises soak fuzz outage replug pictures
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,7 +52,7 @@ lint: $(STAMP) ## ruff, mypy --strict, import floors
 test: $(STAMP) ## the fast suite: no root, no network
 	$(BIN)/pytest -n 2 -m "not lab and not servers and not faults and not slow and not browser"
 
-test-all: test test-all-rest promises ## everything: lab, servers, faults, browser
+test-all: test test-all-rest faults ## everything: lab, servers, faults, browser
 
 test-all-rest: $(STAMP)
 	$(BIN)/pytest -n 2 -m "(slow or browser) and not lab and not servers and not faults"
@@ -78,9 +78,12 @@ PROMISES := tests/faults tests/store/test_aside.py tests/outputs/test_faults_of_
   tests/outputs/test_influx_real.py tests/drivers/test_replug.py
 promises: $(STAMP) ## the promises, each measured, as one table (scaled down: a few minutes)
 	@rm -f .cache/promises.jsonl
-	@# The table is printed whatever happens; what fails is a test, never a machine that was slow.
-	@DENCHI_PROMISES_COMMAND="make promises" DENCHI_WEAR_S=$${DENCHI_WEAR_S:-62} \
-	  $(BIN)/pytest -q -n0 -p no:cacheprovider $(PROMISES); status=$$?; \
+	@DENCHI_PROMISES_COMMAND="make promises" $(MAKE) --no-print-directory faults FAULTS="$(PROMISES)"
+
+# The table is printed whatever happens; what fails is a test, never a machine that was slow.
+FAULTS ?= tests/faults
+faults: $(STAMP)
+	@DENCHI_WEAR_S=$${DENCHI_WEAR_S:-62} $(BIN)/pytest -q -n0 -p no:cacheprovider --durations=12 $(FAULTS); status=$$?; \
 	  $(BIN)/python tests/faults/figures.py || echo "a promise was not kept on this machine, see the table"; \
 	  exit $$status
 
