@@ -8,6 +8,7 @@ import re
 import select
 import shutil
 import subprocess
+import sys
 import time
 import tty
 from collections.abc import Iterator
@@ -72,8 +73,9 @@ def running(
         tty.setraw(computer)
         os.set_blocking(board, False)
         files = [FIRMWARE / "main.py", FIRMWARE / "board.py", *sorted(chips.glob("*.py"))]
-        # The interpreter's UART is descriptor 3: the shell puts the PTY there.
-        shell = ["sh", "-c", f'exec "$@" 3<&{board} {board}<&-', "sh", "node"]
+        # The interpreter's UART is descriptor 3. (A plain sh cannot redirect one of two digits.)
+        put = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.execvp(sys.argv[2], sys.argv[2:])"
+        shell = [sys.executable, "-c", put, str(board), "node"]
         process = subprocess.Popen(
             [*shell, HERE / "run.mjs", interpreter, str(lines), _python(settings), *files],
             pass_fds=[board],
