@@ -113,6 +113,45 @@ def test_a_probe_that_falls_off_and_returns_is_no_heat():
     assert not [c for c in result.codes if "caution" in c or "danger" in c]
 
 
+def lagged(case, off_s, back_s, lag_s=60.0, air=25.0):
+    """A probe that shows the air between two instants and takes on the case's temperature with a lag."""
+    out, now = np.empty(len(case)), case[0]
+    for k, true in enumerate(case):
+        now += ((air if off_s <= k < back_s else true) - now) / lag_s
+        out[k] = now
+    return out
+
+
+@pytest.mark.parametrize("lag_s", [10.0, 30.0, 90.0])
+@pytest.mark.parametrize("away_s", [300, 2400])
+def test_a_slow_probe_that_falls_off_for_long_and_returns_is_no_heat(away_s, lag_s):
+    # 15 W make 2.9 W of heat: 16 K above the air; coming back with a lag of 10 s it rises by 16 K in half a minute.
+    case = lagged(heated(0.0, load_w=15.0, hours=2.0), 3000, 3000 + away_s, lag_s)
+    result = run(
+        block(np.arange(len(case), dtype=float), v=5.0, i=3.0, case=case), rated_mah=10_000
+    )
+    assert not [c for c in result.codes if "caution" in c or "danger" in c]
+
+
+def test_a_probe_put_on_a_warm_unit_late_is_no_heat():
+    # It lay beside the unit from the start, so no model knows how warm the case was.
+    case = lagged(heated(0.0, load_w=15.0, hours=1.5), 0, 2400, 40.0)
+    result = run(
+        block(np.arange(len(case), dtype=float), v=5.0, i=3.0, case=case), rated_mah=10_000
+    )
+    assert not [c for c in result.codes if "danger" in c or c == "heating_fast:caution"]
+
+
+def test_a_hard_short_after_the_probe_came_back_is_still_danger():
+    case = heated(lambda k: 15.0 * (k > 5400), load_w=15.0, hours=2.0)
+    seen = lagged(case, 3000, 4200, 30.0)
+    t = np.arange(len(case), dtype=float)
+    result = run(block(t, v=5.0, i=3.0, case=seen), rated_mah=10_000)
+    raised = min((f.t_ns - START) / NS for f in result.findings if f.severity.word == "danger")
+    # 15 W into 207 J/K: 4.3 K/min at first; 13 K of excess or the slope, within five minutes.
+    assert 5400 < raised < 5400 + 300
+
+
 def test_an_answer_is_used():
     case = heated(lambda k: 1.2 * (k > 1500), load_w=0.0, hours=1.0)
     whole = block(np.arange(len(case), dtype=float), v=5.0, i=0.0, case=case)

@@ -9,30 +9,24 @@ Starting limits of science.md §2 rows 1, 2 and 4; chosen on denchi's own evalua
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from statistics import median
 from typing import Final
 
 from denchi.health.base import OWN, Context, Detector, Episode, Hold, Second, measured, text
 from denchi.health.detectors.over_temperature import ADVICE_CAUTION, ADVICE_DANGER
-from denchi.health.thermal_model import AIR, M0, STEP_S, TC, TS, Body, Noise, ThermalFilter
+from denchi.health.probe_seat import Pair, Seat
+from denchi.health.thermal_model import AIR, M0, STEP_S, TS, Body
 from denchi.model import Finding, Severity
 
-SLOW: Final = Noise(q_w=0.006)
-FAST: Final = Noise(q_w=0.03)
 CASE_SIGMA_K: Final = 0.4
 AIR_SIGMA_K: Final = 0.5
 METER_SIGMA_K: Final = 5.0
 METER_SELF_K_A2: Final = 0.8
-OFF_K: Final = -2.5
-"""An innovation below this: the probe fell off, or something cools the unit; the filter waits."""
-OFF_MOST_S: Final = 600.0
-JUMP_K: Final = 2.5
-"""100 W of heat move a case by this within 5 s; once alone, it is the probe that was moved or touched."""
 NOISE_FACTOR: Final = 1.5
-NOISE_STEPS: Final = 30
-CALM_S: Final = 180.0
+STEADY_FRAC: Final = 0.85
+"""A hard short heats on and on; a probe that takes on the case's temperature slows down (lag 90 s: to 0.72 in 30 s)."""
+SLOWING_FRAC: Final = 0.75
 WARM_UP_S: Final = 120.0
 SIGMAS: Final = 2.5
 IDLE_S: Final = 1500.0
@@ -46,23 +40,17 @@ class UnexplainedHeat(Detector):
     family = "thermal"
 
     def __init__(self) -> None:
-        self._slow: ThermalFilter | None = None
-        self._fast: ThermalFilter | None = None
+        self._pair: Pair | None = None
+        self._seat = Seat()
         self._since_s = 0.0
         self._sum_p = self._sum_i = 0.0
         self._n_p = self._seconds = 0
         self._cases: list[float] = []
-        self._before: tuple[float, float] | None = None
-        self._noise_k = 0.1
-        self._jumped = False
         self._last_heat = 0.0
-        self._off_s = 0.0
-        self._calm_s = 0.0
-        self._trail: deque[tuple[float, float]] = deque(maxlen=25)
-        """(case, expected rise) of each step of the last two minutes."""
         self._info, self._caution, self._danger = Hold(120.0), Hold(120.0), Hold(60.0)
         self._idle, self._joined = Hold(120.0), Hold(120.0)
-        self._fast_caution, self._fast_danger = Hold(60.0), Hold(15.0)
+        # With 30 s, a probe taking on a temperature has begun to slow down visibly before the hold is over.
+        self._fast_caution, self._fast_danger = Hold(60.0), Hold(30.0)
         self._episode, self._slope_episode = Episode(300.0), Episode(180.0)
         self._asked = False
 
@@ -88,38 +76,31 @@ class UnexplainedHeat(Detector):
 
     def _step(self, s: Second, ctx: Context) -> Iterable[Finding]:
         case = median(self._cases) if self._cases else None
-        if self._slow is None or self._fast is None:
-            if case is None:
-                return ()
-            self._begin(case, s, ctx)
+        pair, seat = self._pair, self._seat
+        if pair is None:
+            if case is not None:
+                self._begin(case, s, ctx)
             return ()
-        slow, fast = self._slow, self._fast
         if self._n_p:
             power, amps = self._sum_p / self._n_p, self._sum_i / self._n_p
-            self._last_heat = slow.body.heat_w(power, amps)
-        expected = slow.drift_k_s(self._last_heat) * STEP_S
-        for one in (slow, fast):
-            one.step(self._last_heat)
+            self._last_heat = pair.slow.body.heat_w(power, amps)
+        expected = pair.slow.drift_k_s(self._last_heat) * STEP_S
+        pair.step(self._last_heat)
+        seat.step(self._last_heat)
         self._since_s += STEP_S
-        self._calm_s = max(0.0, self._calm_s - STEP_S)
         if case is None:
             ctx.excess_k = float("nan")
-            self._trail.clear()
-            self._before = None
+            seat.lost()
             return ()
-        if not self._plausible(case):
-            self._trail.clear()
+        if not seat.believes(case, expected, pair):
             return ()
-        sigma = max(CASE_SIGMA_K, NOISE_FACTOR * self._noise_k)
-        for one in (slow, fast):
-            one.see(TS, case, sigma)
-            if s.ambient == s.ambient:
-                one.see(AIR, s.ambient, AIR_SIGMA_K)
-            elif s.meter == s.meter and s.i == s.i:
-                one.see(AIR, s.meter - METER_SELF_K_A2 * s.i * s.i, METER_SIGMA_K, M0)
-        ctx.excess_k = slow.excess_k
-        self._trail.append((case, expected))
-        if self._since_s < WARM_UP_S:
+        pair.see(TS, case, max(CASE_SIGMA_K, NOISE_FACTOR * seat.noise_k))
+        if s.ambient == s.ambient:
+            pair.see(AIR, s.ambient, AIR_SIGMA_K)
+        elif s.meter == s.meter and s.i == s.i:
+            pair.see(AIR, s.meter - METER_SELF_K_A2 * s.i * s.i, METER_SIGMA_K, M0)
+        ctx.excess_k = pair.slow.excess_k
+        if self._since_s < WARM_UP_S or case < seat.ghost_c():
             return ()
         return [*self._excess(case, s, ctx), *self._slope(case, s, ctx)]
 
@@ -138,48 +119,13 @@ class UnexplainedHeat(Detector):
             air, sigma = case - 2.0, 4.0
         # Of a bare cell only I2R is known: its entropy and its resistance near empty are not.
         alpha = 1.0 if body.cell_only else 0.35 if ctx.rated_ah else 0.5
-        self._slow = ThermalFilter(body, SLOW, case, air, sigma, alpha)
-        self._fast = ThermalFilter(body, FAST, case, air, sigma, alpha)
-
-    def _plausible(self, case: float) -> bool:
-        """Whether the probe seems to sit where it sat; else the filter waits, and in the end begins anew."""
-        assert self._slow is not None and self._fast is not None
-        innovation = case - float(self._slow.x[TS])
-        before, self._before = self._before, (case, self._before[0] if self._before else case)
-        step = case - before[0] if before else 0.0
-        if before:
-            # The second difference of a smooth course is nothing but noise.
-            bend = min(abs(case - 2 * before[0] + before[1]), 3.0) / 1.95
-            self._noise_k += (bend - self._noise_k) / NOISE_STEPS
-        jumped, self._jumped = self._jumped, abs(step) > JUMP_K
-        if self._jumped and not (jumped and step > 0):
-            self._calm_s = CALM_S
-            if step > 0:
-                self._forget(case)
-        if innovation < OFF_K:
-            self._off_s += STEP_S
-            self._calm_s = CALM_S
-            if self._off_s < OFF_MOST_S:
-                return False
-            self._forget(case)
-        self._off_s = 0.0
-        return True
-
-    def _forget(self, case: float) -> None:
-        for one in (self._slow, self._fast):
-            assert one is not None
-            shift = case - float(one.x[TS])
-            one.x[TS] += shift
-            one.x[TC] += shift
-            one.loosen(TS, 1.0)
-            one.loosen(TC, 2.0)
-            one.loosen(AIR, 4.0)
+        self._pair = Pair(body, case, air, sigma, alpha)
 
     # -- decisions -------------------------------------------------------------------------------
 
     def _excess(self, case: float, s: Second, ctx: Context) -> list[Finding]:
-        slow, limits = self._slow, ctx.limits
-        assert slow is not None
+        assert self._pair is not None
+        slow, limits = self._pair.slow, ctx.limits
         excess, sigma = slow.excess_k, slow.excess_sigma_k
         sure = excess > SIGMAS * sigma
         idle = ctx.idle_s > IDLE_S
@@ -220,33 +166,34 @@ class UnexplainedHeat(Detector):
         """A yes moves what was unexplained into the surroundings: from here on only more of it counts."""
         if value and question in (*QUESTIONS, "sun_or_cover"):
             ctx.answers["in_sun"] = True
-            for one in (self._slow, self._fast):
-                if one is not None:
-                    one.x[AIR] += max(one.excess_k, 0.0)
-                    one.x[4] = 0.0
-                    one.loosen(AIR, 2.0)
+            for one in (self._pair.slow, self._pair.fast) if self._pair else ():
+                one.x[AIR] += max(one.excess_k, 0.0)
+                one.x[4] = 0.0
+                one.loosen(AIR, 2.0)
         return ()
 
     def _slope(self, case: float, s: Second, ctx: Context) -> list[Finding]:
-        limits, trail = ctx.limits, self._trail
-        if len(trail) < 7 or self._calm_s:
+        limits, rises = ctx.limits, self._seat.rises()
+        if rises is None or self._seat.calm_s:
             self._fast_caution.step(False, s.t_ns)
             self._fast_danger.step(False, s.t_ns)
             return []
-        short = (case - trail[-7][0] - sum(e for _, e in list(trail)[-6:])) * 2.0
-        long = short
-        if len(trail) == 25:
-            long = (case - trail[0][0] - sum(e for _, e in list(trail)[1:])) / 2.0
-        margin = 2.0 * self._noise_k
-        short, long = short - 2.0 * margin, long - margin
+        half, half_before, minute, minute_before = rises
+        margin = 2.0 * self._seat.noise_k
+        short, long = 2.0 * (half - margin), (minute + minute_before) / 2.0 - margin
+        # Half a minute against the one before: what slows down is a probe taking on a temperature.
+        slowing = half < SLOWING_FRAC * half_before - margin
+        steady = (
+            half > STEADY_FRAC * half_before - margin
+            and half_before > 0.35 * limits.rise_danger_k_min
+        )
         severity: Severity | None = None
         for _ in range(int(STEP_S)):
-            if self._fast_caution.step(
-                long > limits.rise_caution_k_min and short > 0.5 * limits.rise_caution_k_min, s.t_ns
-            ):
+            warm = long > limits.rise_caution_k_min and short > 0.5 * limits.rise_caution_k_min
+            if self._fast_caution.step(warm and not slowing, s.t_ns):
                 severity = Severity.CAUTION
-            fast = long > limits.rise_danger_k_min or short > 1.5 * limits.rise_danger_k_min
-            if self._fast_danger.step(fast and len(trail) == 25, s.t_ns):
+            fast = short > 1.5 * limits.rise_danger_k_min
+            if self._fast_danger.step(steady and (fast or long > limits.rise_danger_k_min), s.t_ns):
                 severity = Severity.DANGER
         found: list[Finding] = []
         if severity is not None and self._slope_episode.raises(severity):
@@ -271,13 +218,13 @@ class UnexplainedHeat(Detector):
         s: Second,
         ctx: Context,
     ) -> Finding:
-        assert self._slow is not None
+        assert self._pair is not None
         limit = {
             Severity.INFO: ctx.limits.excess_info_k,
             Severity.CAUTION: ctx.limits.excess_caution_k,
             Severity.DANGER: ctx.limits.excess_danger_k,
         }[severity]
-        expected, air = case - excess, float(self._slow.x[AIR])
+        expected, air = case - excess, float(self._pair.slow.x[AIR])
         power = s.p if s.p == s.p else 0.0
         asks = severity is Severity.INFO
         msgid = (
