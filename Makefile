@@ -67,6 +67,9 @@ SEEDS ?= test
 evaluate: $(STAMP) ## simulated hours through gate and health, scored (HOURS=600 SEEDS=test|tune SEED=0)
 	$(BIN)/python tests/evaluation/run.py --hours $(HOURS) --seeds $(SEEDS) --seed $(SEED) $(EVALUATE)
 
+pictures: $(STAMP) ## docs/pictures, drawn by the app itself from the demo (PNG=DIR: also PNG, to look at)
+	$(BIN)/python tests/tui/pictures.py $(if $(PNG),--png $(PNG))
+
 bench: $(STAMP) ## ratios against plain yardsticks, one table
 	$(BIN)/python tests/benchmarks/run.py
 
