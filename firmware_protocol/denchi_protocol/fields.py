@@ -49,3 +49,10 @@ def counts(values: Int64s, where: NDArray[np.bool_] | None = None) -> Int32s:
         fits &= where
     column: Int32s = np.where(fits, values, MISSING).astype(np.int32)
     return column
+
+
+def split_where(frames: Frames, which: NDArray[np.bool_]) -> list[Frames]:
+    """The run (n >= 1, length) cut wherever ``which`` (n,) changes."""
+    if len(frames) == 1 or bool((which == which[0]).all()):
+        return [frames]
+    return np.split(frames, np.flatnonzero(np.diff(which.astype(np.int8))) + 1)

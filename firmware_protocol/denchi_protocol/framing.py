@@ -17,6 +17,10 @@ from denchi_protocol.buffer import MAX_HELD, ReceiveBuffer
 from denchi_protocol.codec import Frames
 
 JUNK_PIECE: Final = 64
+WORTH_IT: Final = 4
+"""Fewer frames are cheaper one by one."""
+FIRST_LOOK: Final = 32
+"""So many frames are judged at first, then eight times as many: a short run must not cost a long look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,9 @@ class Framer:
     def _cut(self, out: list[bytes | Junk], *, once: bool = False) -> None:
         while len(self._buffer):
             view = self._buffer.peek(self._longest)
-            start = next((i for i, b in enumerate(view) if b in self._starts), len(view))
+            start = 0
+            if view[0] not in self._starts:
+                start = next((i for i, b in enumerate(view) if b in self._starts), len(view))
             if start:
                 self._give_up(start, out)
                 continue
@@ -126,29 +132,125 @@ class RunFramer(Framer):
     ) -> None:
         super().__init__(rule, starts, longest=longest, limit=MAX_HELD)
         self._check_rows = check_rows
+        self._size = 0  # of the last frame that was looked at alone
+        self._last = b""  # itself
+        self._other = b""  # the one before it of another length
 
     def feed_runs(self, data: bytes) -> list[Frames | Junk]:
-        """Take bytes; return runs of frames and junk in the order of the stream."""
-        out: list[Frames | Junk] = []
-        for at in range(0, len(data), MAX_HELD // 2):
-            self._buffer.append(data[at : at + MAX_HELD // 2])
-            while len(self._buffer):
-                found: list[bytes | Junk] = []
-                before = len(self._buffer)
-                self._cut(found, once=True)
-                for piece in found:
-                    out.append(piece if isinstance(piece, Junk) else self._extend(piece))
-                if len(self._buffer) == before:
-                    break
-        return out
+        """Take bytes; return runs of frames and junk in the order of the stream.
 
-    def _extend(self, frame: bytes) -> Frames:
-        count = 1 + len(self._buffer) // len(frame)
-        if count == 1 or self._told:
-            return np.frombuffer(frame, np.uint8)[None, :]
-        ahead = self._buffer.peek((count - 1) * len(frame))
-        rows = np.frombuffer(frame + ahead, np.uint8).reshape(count, len(frame))
-        good = self._check_rows(rows[1:])
-        run = 1 + (len(good) if good.all() else int(np.argmin(good)))
-        self._buffer.skip((run - 1) * len(frame))
-        return rows[:run]
+        Where nothing is held, runs are read in place: a large piece is never copied or kept.
+        """
+        data = bytes(data)
+        out: list[Frames | Junk | _Span] = []
+        at = 0
+        while at < len(data):
+            if not len(self._buffer) and (spans := self._in_place(data, at)):
+                self._tell_all(out)
+                for span in spans:
+                    _add(out, span)
+                at = spans[-1].end
+                continue
+            taken = data[at : at + self._longest]
+            self._buffer.append(taken)
+            at += len(taken)
+            at -= self._one_by_one(out, at)
+        return [p.rows(data) if isinstance(p, _Span) else p for p in out]
+
+    def _one_by_one(self, out: list[Frames | Junk | _Span], fresh: int) -> int:
+        """Cut what is held; what stands behind a frame and came in this read is given back: how much."""
+        while before := len(self._buffer):
+            found: list[bytes | Junk] = []
+            self._cut(found, once=True)
+            for piece in found:
+                if isinstance(piece, Junk):
+                    out.append(piece)
+                    continue
+                if self._size not in (0, len(piece)):
+                    self._other = self._last
+                self._size, self._last, back = len(piece), piece, len(self._buffer)
+                end = fresh - back
+                if end < self._size:  # it began in an earlier read
+                    out.append(np.frombuffer(piece, np.uint8)[None, :])
+                else:
+                    _add(out, _Span(end - self._size, end, self._size))
+                if end >= 0 and not self._told:
+                    self._buffer.clear()
+                    return back
+            if len(self._buffer) == before:
+                break
+        return 0
+
+    def _in_place(self, data: bytes, at: int) -> list[_Span]:
+        """Whole frames that stand at ``at``: as long as the last one, or the same bytes as another before."""
+        size = self._size
+        if not size or (len(data) - at) // size < WORTH_IT or self._told:
+            return []
+        spans: list[_Span] = []
+        step = FIRST_LOOK
+        while looked := self._ahead(data, at, step):
+            runs = [s for s in looked if s.size == size]
+            parts = [s.rows(data) for s in runs]
+            good = self._check_rows(parts[0] if len(parts) == 1 else np.concatenate(parts))
+            if not good.all():
+                return spans + _first(looked, size, int(np.argmin(good)))
+            spans += looked
+            at, step = looked[-1].end, step * 8
+        return spans
+
+    def _ahead(self, data: bytes, at: int, most: int) -> list[_Span]:
+        """Where up to ``most`` frames would stand; a frame that only repeats is passed over by its bytes."""
+        size, other = self._size, self._other
+        spans: list[_Span] = []
+        while most > 0:
+            there = data.find(other, at) if other else -1
+            count = min(most, ((len(data) if there < 0 else there) - at) // size)
+            if count == 0:
+                break
+            spans.append(_Span(at, at + count * size, size))
+            at, most = at + count * size, most - count
+            if at == there:
+                spans.append(_Span(at, at + len(other), len(other)))
+                at += len(other)
+        return spans
+
+    def _tell_all(self, out: list[Frames | Junk | _Span]) -> None:
+        told: list[bytes | Junk] = []
+        self._tell(told)
+        out += [piece for piece in told if isinstance(piece, Junk)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Where frames of one length stand in what was read."""
+
+    start: int
+    end: int
+    size: int
+
+    def rows(self, data: bytes) -> Frames:
+        count = (self.end - self.start) // self.size
+        return np.frombuffer(data, np.uint8, count * self.size, self.start).reshape(
+            count, self.size
+        )
+
+
+def _first(spans: list[_Span], size: int, count: int) -> list[_Span]:
+    """The spans up to ``count`` frames of ``size``."""
+    out: list[_Span] = []
+    for span in spans:
+        if count == 0:
+            break
+        end = min(span.end, span.start + count * size) if span.size == size else span.end
+        out.append(_Span(span.start, end, span.size))
+        count -= (end - span.start) // size if span.size == size else 0
+    return out
+
+
+def _add(out: list[Frames | Junk | _Span], span: _Span) -> None:
+    """Append a span, or lengthen the one that ends where it begins."""
+    last = out[-1] if out else None
+    if isinstance(last, _Span) and last.end == span.start and last.size == span.size:
+        out[-1] = _Span(last.start, span.end, span.size)
+    else:
+        out.append(span)

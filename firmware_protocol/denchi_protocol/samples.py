@@ -136,7 +136,7 @@ def to_column(values_si: object, name: str) -> Int32s:
     scaled = np.rint(np.asarray(values_si, dtype=np.float64) * channel(name).per_si)
     with np.errstate(invalid="ignore"):
         fits = np.abs(scaled) < 2**31
-    return np.where(fits, np.nan_to_num(scaled, nan=0.0), MISSING).astype(np.int64).astype(np.int32)
+    return (scaled if fits.all() else np.where(fits, scaled, MISSING)).astype(np.int32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,7 +25,7 @@ from denchi_protocol.codec import (
 )
 from denchi_protocol.confirm import Confirm
 from denchi_protocol.devclock import DeviceClock
-from denchi_protocol.fields import check_run, unsigned
+from denchi_protocol.fields import check_run, split_where, unsigned
 from denchi_protocol.framing import MORE, Framer, Junk, RunFramer, Verdict
 from denchi_protocol.polling import MS, Poller
 from denchi_protocol.samples import Int64s, SampleBlock, to_column
@@ -126,7 +126,7 @@ class AvhzyCodec:
                 events.append(Rejected(t_ns, piece.reason, piece.data))
             elif piece[0, 5] == SAMPLE and piece.shape[1] >= SHORTEST_SAMPLE + 7:
                 # A reply as long as a sample would end the run of samples.
-                for run in _of_one_class(piece):
+                for run in split_where(piece, piece[:, 5] == SAMPLE):
                     events += self._samples(run, t_ns) if run[0, 5] == SAMPLE else []
             else:
                 for frame in piece:
@@ -184,11 +184,6 @@ class AvhzyCodec:
             self._state = "stream"
             self._due_ns = t_ns + 1500 * MS
         return events
-
-
-def _of_one_class(rows: Frames) -> list[Frames]:
-    cuts = np.flatnonzero(np.diff((rows[:, 5] == SAMPLE).astype(np.int8))) + 1
-    return list(np.split(rows, cuts))
 
 
 # -- CT-2: text request, five floats ----------------------------------------------------------

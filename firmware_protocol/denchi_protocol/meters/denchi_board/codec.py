@@ -27,7 +27,7 @@ from denchi_protocol.codec import (
 )
 from denchi_protocol.devclock import DeviceClock
 from denchi_protocol.errors import LocalProtocolError, RemoteProtocolError
-from denchi_protocol.fields import check_run, counts
+from denchi_protocol.fields import check_run, counts, split_where
 from denchi_protocol.framing import MORE, Junk, RunFramer, Verdict
 from denchi_protocol.meters.denchi_board.layout import (
     ID_AT,
@@ -91,6 +91,8 @@ class BoardCodec:
         self._clock = DeviceClock()
         self._layout: Layout | None = None
         self._shape: _Shape | None = None
+        self._header_line = b""
+        """The last header that was read, as it came."""
         self._early = False
         """Lines before the header have been told."""
         self._ask_ns: int | None = None
@@ -115,17 +117,33 @@ class BoardCodec:
     def feed(self, data: bytes, t_ns: int) -> list[Event]:
         """Take bytes; runs of data lines become blocks on the board's own clock."""
         events: list[Event] = []
+        held: list[Frames] = []
         for piece in self._framer.feed_runs(data):
             if isinstance(piece, Junk):
+                self._frames(held, t_ns, events)
                 events.append(Rejected(t_ns, piece.reason, piece.data))
                 continue
-            for run in _of_one_kind(piece):
-                if run[0, 0] == DOLLAR:
-                    events += self._lines(run, t_ns)
-                else:
-                    for line in run:
-                        events += self._header(line.tobytes(), t_ns)
+            if held and held[0].shape[1] != piece.shape[1]:
+                # The header comes again and again: the same one must not end a run.
+                if len(piece) == 1 and piece.tobytes() == self._header_line:
+                    continue
+                self._frames(held, t_ns, events)
+            held.append(piece)
+        self._frames(held, t_ns, events)
         return events
+
+    def _frames(self, held: list[Frames], t_ns: int, events: list[Event]) -> None:
+        """Read what has gathered, lines of one length, and hold no more of it."""
+        if not held:
+            return
+        rows = held[0] if len(held) == 1 else np.concatenate(held)
+        held.clear()
+        for run in split_where(rows, rows[:, 0] == DOLLAR):
+            if run[0, 0] == DOLLAR:
+                events += self._lines(run, t_ns)
+            else:
+                for line in run:
+                    events += self._header(line.tobytes(), t_ns)
 
     def decode_run(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
         """Decode checked data lines (n, length) with the columns of the last header.
@@ -144,6 +162,7 @@ class BoardCodec:
             layout = parse_header(line[:-TAIL].decode("ascii"))
         except (RemoteProtocolError, UnicodeDecodeError) as error:
             return [Rejected(t_ns, f"no header of ours: {error}"[:80], line)]
+        self._header_line = line
         if layout == self._layout:
             return []
         self._layout, self._shape = layout, _Shape(layout)
@@ -265,11 +284,6 @@ def _in_order(
         if mark is not None:
             events.append(mark)
     return events
-
-
-def _of_one_kind(rows: Frames) -> list[Frames]:
-    cuts = np.flatnonzero(np.diff((rows[:, 0] == DOLLAR).astype(np.int8))) + 1
-    return np.split(rows, cuts) if len(cuts) else [rows]
 
 
 class _Shape:

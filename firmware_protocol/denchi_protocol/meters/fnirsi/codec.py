@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from denchi_protocol.checksum import CRC8_FNIRSI
 from denchi_protocol.codec import (
@@ -22,8 +23,8 @@ from denchi_protocol.codec import (
     Send,
     Wait,
 )
-from denchi_protocol.fields import check_run
-from denchi_protocol.framing import MORE, Framer, Junk, Verdict
+from denchi_protocol.fields import check_run, split_where
+from denchi_protocol.framing import MORE, Junk, RunFramer, Verdict
 from denchi_protocol.meters.fnirsi.stamps import spread
 from denchi_protocol.samples import MISSING, Int32s, Int64s, Quality, SampleBlock
 
@@ -79,12 +80,21 @@ def _rule(view: bytes) -> Verdict:
     return FRAME, ""
 
 
+def _check_rows(rows: Frames) -> NDArray[np.bool_]:
+    good: NDArray[np.bool_] = (
+        (rows[:, 0] == HEAD)
+        & ((rows[:, 1] == MEASUREMENT) | (rows[:, 1] == INFO))
+        & (CRC8_FNIRSI.of_rows(rows[:, _INSIDE]) == rows[:, FRAME - 1])
+    )
+    return good
+
+
 class FnirsiCodec:
     """One connection to an FNB48, FNB48S/P, FNB58, C1 or FNAC-28 by USB."""
 
     def __init__(self, start: Iterable[int] = START_NEW) -> None:
         self._start = list(start)
-        self._framer = Framer(_rule, bytes([HEAD]), longest=FRAME)
+        self._framer = RunFramer(_rule, _check_rows, bytes([HEAD]), longest=FRAME)
         self._sent_ns: int | None = None
         self._ready_ns = 0
         self._heard_ns = 0
@@ -132,39 +142,33 @@ class FnirsiCodec:
         if data:
             self._heard_ns = max(self._heard_ns, t_ns)
         events: list[Event] = []
-        run: list[bytes] = []
-        for piece in self._framer.feed(data):
-            if isinstance(piece, bytes) and piece[1] == MEASUREMENT:
-                run.append(piece)
-                continue
-            self._measured(run, t_ns, events)
-            run = []
+        for piece in self._framer.feed_runs(data):
             if isinstance(piece, Junk):
                 events.append(Rejected(t_ns, piece.reason, piece.data))
-            else:
-                self._packet = True
-                raw = piece[2 : FRAME - 1].hex()
-                events.append(DeviceInfo(t_ns, maker="FNIRSI", fields={"raw": raw}))
-        self._measured(run, t_ns, events)
+                continue
+            self._packet = True
+            for run in split_where(piece, piece[:, 1] == MEASUREMENT):
+                if run[0, 1] == MEASUREMENT:
+                    self._measured(run, t_ns, events)
+                    continue
+                for frame in run:
+                    raw = frame[2 : FRAME - 1].tobytes().hex()
+                    events.append(DeviceInfo(t_ns, maker="FNIRSI", fields={"raw": raw}))
         return events
 
-    def _measured(self, run: list[bytes], t_ns: int, events: list[Event]) -> None:
-        if not run:
-            return
-        self._packet = True
-        n = len(run)
+    def _measured(self, frames: Frames, t_ns: int, events: list[Event]) -> None:
+        n = len(frames)
         arrival = t_ns - np.arange(n - 1, -1, -1, dtype=np.int64) * (SAMPLES * SAMPLE_STEP_NS)
         if self._last_frame_ns is not None and arrival[0] <= self._last_frame_ns:
             # They waited somewhere on the way: they share the time since the frame before.
             step = max(t_ns - self._last_frame_ns, 0) // n
             arrival = self._last_frame_ns + step * np.arange(1, n + 1, dtype=np.int64)
-        frames = np.frombuffer(b"".join(run), np.uint8).reshape(n, FRAME)
         block = self._decoded(frames, arrival, self._last_frame_ns)
         self._last_frame_ns = int(block.t_ns[-1])
         bad = block.quality == _NOT_MEASURED
         if bad.any():
             events.extend(
-                Rejected(t_ns, "values that cannot be", run[int(i)])
+                Rejected(t_ns, "values that cannot be", frames[i].tobytes())
                 for i in np.flatnonzero(bad[::SAMPLES])
             )
             block = block[~bad]

@@ -23,7 +23,7 @@ from denchi_protocol.codec import (
 from denchi_protocol.devclock import DeviceClock
 from denchi_protocol.errors import LocalProtocolError
 from denchi_protocol.fields import as_frames, check_run, counts, signed, unsigned
-from denchi_protocol.framing import Framer, Junk
+from denchi_protocol.framing import Junk, RunFramer
 from denchi_protocol.meters.power_z.packets import (
     ADC,
     ADC_SIZES,
@@ -32,15 +32,18 @@ from denchi_protocol.meters.power_z.packets import (
     PD_STATUS,
     QUEUE,
     QUEUE_SIZE,
+    SAMPLE,
     STARTS,
     Packet,
+    check_rows,
     packets,
     pd_events,
+    queue_samples,
     rule,
 )
 from denchi_protocol.meters.power_z.stream import MS, SequenceClock
 from denchi_protocol.polling import Poller
-from denchi_protocol.samples import TIME_STEP_NS, Int64s, Quality, SampleBlock
+from denchi_protocol.samples import MISSING, TIME_STEP_NS, Int64s, Quality, SampleBlock
 
 GET_DATA: Final = 0x0C
 BOTH: Final = ADC | PD
@@ -69,7 +72,7 @@ class PowerZCodec:
     """One connection to a KM002C or KM003C."""
 
     def __init__(self) -> None:
-        self._framer = Framer(rule, STARTS, longest=LONGEST)
+        self._framer = RunFramer(rule, check_rows, STARTS, longest=LONGEST)
         self._poller = Poller(self._plan, period_ms=PERIOD_MS, resend_ms=RESEND_MS, tries=1)
         self._number = 0
         self._misses = 0
@@ -124,21 +127,47 @@ class PowerZCodec:
         """Take bytes; every whole reply becomes samples and PD messages."""
         events: list[Event] = []
         late, self._late = self._late, []
-        for piece in late + self._framer.feed(data):
+        for piece in [*late, *self._framer.feed_runs(data)]:
             if isinstance(piece, Junk):
                 if piece.data.strip(b"\0"):  # zeros fill up a HID report
                     events.append(Rejected(t_ns, piece.reason, piece.data))
-                continue
-            self._reply(piece, t_ns, events)
+            elif not isinstance(piece, bytes):
+                at = 0
+                while at < len(piece):
+                    if steady := self._steady(piece[at:], t_ns, events):
+                        at += steady
+                        continue
+                    self._reply(piece[at].tobytes(), t_ns, events)
+                    at += 1
         return events
 
-    def _reply(self, reply: bytes, t_ns: int, events: list[Event]) -> None:
+    def _steady(self, rows: Frames, t_ns: int, events: list[Event]) -> int:
+        """Replies of a stream that goes on evenly are read at once: how many."""
+        if len(rows) < 2 or self._lent is not None or not check_rows(rows[:2]).all():
+            return 0
+        good = check_rows(rows)
+        rows = rows if good.all() else rows[: int(np.argmin(good))]
+        count = (rows.shape[1] - 8) // QUEUE_SIZE
+        steady = self._sequence.steady(queue_samples(rows)["seq"].astype(np.int64), count)
+        if steady < 2:
+            return 0
+        rows = rows[:steady]
+        if self._poller.in_flight is not None:
+            for number in rows[:, 1].tolist():
+                self._answered(number, t_ns)
+        self._samples(np.ascontiguousarray(rows[:, 8:]).reshape(-1, QUEUE_SIZE), t_ns, events)
+        return steady
+
+    def _answered(self, number: int, t_ns: int) -> None:
         flight = self._poller.in_flight
-        if flight is not None and reply[1] == flight[1]:
+        if flight is not None and number == flight[1]:
             self._poller.answered(t_ns)
             if flight == request(flight[1], BOTH):
                 self._misses, self._patience = 0, APART_FIRST
             self._apart = max(0, self._apart - 1)
+
+    def _reply(self, reply: bytes, t_ns: int, events: list[Event]) -> None:
+        self._answered(reply[1], t_ns)
         found = sorted(packets(reply), key=lambda p: ORDER.get(p.att, 0))
         streams = any(p.att == QUEUE for p in found)
         for packet in found:
@@ -166,7 +195,10 @@ class PowerZCodec:
 
     def _queue(self, packet: Packet, t_ns: int, events: list[Event]) -> None:
         rows = np.frombuffer(packet.payload, np.uint8).reshape(-1, QUEUE_SIZE)
-        stamps, gaps = self._sequence.place(unsigned(rows, 0, 2, little=True), t_ns)
+        self._samples(rows, t_ns, events)
+
+    def _samples(self, rows: Frames, t_ns: int, events: list[Event]) -> None:
+        stamps, gaps = self._sequence.place(rows.view(SAMPLE)["seq"][:, 0].astype(np.int64), t_ns)
         self._stream_ns = self._fine_ns = t_ns
         events += gaps
         if self._last_ns is not None:
@@ -241,16 +273,18 @@ def _adc_block(frames: Frames, t_ns: Int64s) -> SampleBlock:
 
 
 def _queue_block(frames: Frames, t_ns: Int64s, step_ms: int | None) -> SampleBlock:
-    known = np.full(len(frames), step_ms is not None)
-    scale = 100 if step_ms == 500 else 1000
+    raw = np.ascontiguousarray(frames).reshape(-1).view(SAMPLE)
+    none = np.full(len(raw), MISSING, np.int32)
     columns = {
-        "vbus_uv": counts(signed(frames, 4, 4, little=True)),
-        "ibus_ua": counts(signed(frames, 8, 4, little=True)),
-        "temp_mc.meter": counts(np.zeros(len(frames), np.int64), ~known & known),
+        "vbus_uv": raw["v"].astype(np.int32),
+        "ibus_ua": raw["a"].astype(np.int32),
+        "temp_mc.meter": none,
     }
-    for name, at in (("cc1_uv", 12), ("cc2_uv", 14), ("dp_uv", 16), ("dm_uv", 18)):
-        columns[name] = counts(unsigned(frames, at, 2, little=True) * scale, known)
-    return SampleBlock(t_ns, columns, _flags(len(frames)))
+    for name in ("cc1", "cc2", "dp", "dm"):
+        # At most 65,535 counts: the product fits int32.
+        scaled = raw[name].astype(np.int32) * np.int32(100 if step_ms == 500 else 1000)
+        columns[f"{name}_uv"] = none if step_ms is None else scaled
+    return SampleBlock(t_ns, columns, _flags(len(raw)))
 
 
 def _status_block(frames: Frames, t_ns: Int64s) -> SampleBlock:

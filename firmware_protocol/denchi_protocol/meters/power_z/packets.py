@@ -11,6 +11,10 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from denchi_protocol.codec import Frames
 from denchi_protocol.framing import MORE, Verdict
 
 PUT_DATA: Final = 0x41
@@ -83,6 +87,34 @@ def rule(view: bytes) -> Verdict:
             return at + length, reason
         at += length
     return at, ""
+
+
+def check_rows(rows: Frames) -> NDArray[np.bool_]:
+    """Replies of one AdcQueue packet, as a stream has them; everything else is judged alone."""
+    count, rest = divmod(rows.shape[1] - 8, QUEUE_SIZE)
+    if rest or not 0 < count < 64:
+        return np.zeros(len(rows), np.bool_)
+    header = np.frombuffer(struct.pack("<I", QUEUE | count << 16 | QUEUE_SIZE << 22), np.uint8)
+    good: NDArray[np.bool_] = (
+        (rows[:, 0] == PUT_DATA)
+        & ((rows[:, 2] > 63) | (rows[:, 3] != 0))
+        & np.logical_and.reduce(rows[:, 4:8] == header, axis=1)
+    )
+    volts = queue_samples(rows)["v"].reshape(len(rows), count)
+    if volts.size and max(int(volts.max()), -int(volts.min())) >= 80_000_000:
+        good &= (np.abs(volts.astype(np.int64)) < 80_000_000).all(axis=1)
+    return good
+
+
+SAMPLE: Final = np.dtype(
+    [("seq", "<u2"), ("", "<u2"), ("v", "<i4"), ("a", "<i4"),
+     ("cc1", "<u2"), ("cc2", "<u2"), ("dp", "<u2"), ("dm", "<u2")]
+)  # fmt: skip
+
+
+def queue_samples(rows: Frames) -> NDArray[np.void]:
+    """The samples (n * count,) of replies (n, length) that hold one AdcQueue packet."""
+    return np.ascontiguousarray(rows[:, 8:]).reshape(-1).view(SAMPLE)
 
 
 def _doubt(att: int, payload: bytes) -> str:

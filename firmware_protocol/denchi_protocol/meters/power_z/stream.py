@@ -17,6 +17,7 @@ from denchi_protocol.samples import Int64s
 MS: Final = 1_000_000
 STEPS_MS: Final = (500, 100, 20, 1)
 WRAP: Final = 1 << 16
+MISSING_NUMBERS: Final = "sequence numbers are missing"
 TOLERANCE_MS: Final = 2_000
 """What arrives in one reply can be a second old; past this a sequence has begun anew."""
 
@@ -47,6 +48,14 @@ class SequenceClock:
         self._last_seq, self._last_ms = int(seq[-1]), int(device_ms[-1])
         self._last_arrival_ns, self._last_t_ns = arrival_ns, int(stamps[-1])
         return stamps, gaps
+
+    def steady(self, seq: Int64s, count: int) -> int:
+        """How many of the replies of ``count`` samples each (in ``seq``) go on without a gap or a new rate."""
+        if self._last_seq is None or self.step_ms is None or self.step_ms != self._step_ms:
+            return 0
+        apart = np.diff(seq, prepend=self._last_seq) % WRAP
+        wrong = np.flatnonzero(apart != self.step_ms)
+        return (int(wrong[0]) if len(wrong) else len(seq)) // count
 
     def _since_last(self, seq: int, arrival_ns: int) -> int | None:
         """Milliseconds since the last sample of the reply before; None for a new sequence."""
@@ -79,10 +88,11 @@ class SequenceClock:
         if self.step_ms is None:
             return []
         step = self.step_ms
-        ends = [(before, self._last_t_ns, int(stamps[0]))] if before is not None else []
-        ends += zip(apart.tolist(), stamps[:-1].tolist(), stamps[1:].tolist(), strict=True)
-        return [
-            MeterGap(start, end, ms // step - 1, "sequence numbers are missing")
-            for ms, start, end in ends
-            if ms is not None and ms > step and ms % step == 0
-        ]
+        gaps = []
+        if before is not None and before > step and before % step == 0:
+            start, end = self._last_t_ns, int(stamps[0])
+            gaps.append(MeterGap(start, end, before // step - 1, MISSING_NUMBERS))
+        for i in np.flatnonzero((apart > step) & (apart % step == 0)):
+            lost = int(apart[i]) // step - 1
+            gaps.append(MeterGap(int(stamps[i]), int(stamps[i + 1]), lost, MISSING_NUMBERS))
+        return gaps

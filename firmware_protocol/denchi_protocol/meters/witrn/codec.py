@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from denchi_protocol.checksum import sum8
 from denchi_protocol.codec import (
@@ -23,14 +24,13 @@ from denchi_protocol.codec import (
 )
 from denchi_protocol.devclock import DeviceClock
 from denchi_protocol.errors import LocalProtocolError
-from denchi_protocol.fields import check_run, unsigned
-from denchi_protocol.framing import MORE, Framer, Junk, Verdict
+from denchi_protocol.fields import check_run, split_where, unsigned
+from denchi_protocol.framing import MORE, Junk, RunFramer, Verdict
 from denchi_protocol.samples import (
     MISSING,
     TIME_STEP_NS,
     Floats,
     Int64s,
-    Quality,
     SampleBlock,
     to_column,
 )
@@ -52,6 +52,8 @@ WRAP_MS: Final = 256_000
 LATE_MS: Final = 500
 """Device time counts while it goes along with the arrivals this closely."""
 COUNTERS_NS: Final = 1_000 * MS
+ORDER: Final = ("vbus_uv", "ibus_ua")
+"""Columns that come first."""
 
 
 def _milliseconds() -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
@@ -79,6 +81,30 @@ def _rule(view: bytes) -> Verdict:
     return REPORT, ""
 
 
+_SUMS: Final = np.zeros((REPORT, 2), np.float32)
+_SUMS[8:62, 0] = _SUMS[:8, 1] = 1
+_SLICE: Final = 512
+
+
+def _check_rows(rows: Frames) -> NDArray[np.bool_]:
+    """Measurement reports only: a PD report between them is judged alone."""
+    sums = np.empty((len(rows), 2), np.float32)
+    # One matrix product for both sums, exact in float32; in slices that stay in the processor's cache.
+    for at in range(0, len(rows), _SLICE):
+        np.matmul(rows[at : at + _SLICE].astype(np.float32), _SUMS, out=sums[at : at + _SLICE])
+    whole = sums.astype(np.int32)
+    body = rows[:, 62]
+    good: NDArray[np.bool_] = (
+        (rows[:, 0] == MEASUREMENT)
+        & (rows[:, 1] == SECOND)
+        & (rows[:, 8] == COMMAND)
+        & (rows[:, 9] == PAYLOAD)
+        & (whole[:, 0] & 0xFF == body)
+        & (whole[:, 1] + body & 0xFF == rows[:, 63])
+    )
+    return good
+
+
 def _rule_pd(view: bytes) -> Verdict:
     """PD reports have no checksum: length, kind and object count have to agree."""
     if len(view) >= 2 and not (3 <= view[1] <= REPORT - 2 and view[1] % 2):
@@ -97,7 +123,7 @@ class WitrnCodec:
         if probe not in PROBES:
             raise LocalProtocolError(f"probe={probe!r}: it is one of {', '.join(PROBES)}")
         self._probe = f"temp_mc.{probe}"
-        self._framer = Framer(_rule, bytes((MEASUREMENT, PD)), longest=REPORT)
+        self._framer = RunFramer(_rule, _check_rows, bytes((MEASUREMENT, PD)), longest=REPORT)
         self._clock = DeviceClock()
         self._last_ms: int | None = None
         self._unwrapped_ms = 0
@@ -116,24 +142,20 @@ class WitrnCodec:
     def feed(self, data: bytes, t_ns: int) -> list[Event]:
         """Take bytes; every whole report becomes a sample or a PD message."""
         events: list[Event] = []
-        run: list[bytes] = []
-        for piece in self._framer.feed(data):
-            if isinstance(piece, bytes) and piece[0] == MEASUREMENT:
-                run.append(piece)
-                continue
-            self._measured(run, t_ns, events)
-            run = []
+        for piece in self._framer.feed_runs(data):
             if isinstance(piece, Junk):
                 events.append(Rejected(t_ns, piece.reason, piece.data))
-            else:
-                events.append(PdMessage(t_ns, SOPS[piece[2]], piece[3 : piece[1] + 2]))
-        self._measured(run, t_ns, events)
+                continue
+            for run in split_where(piece, piece[:, 0] == MEASUREMENT):
+                if run[0, 0] == MEASUREMENT:
+                    self._measured(run, t_ns, events)
+                    continue
+                for report in run:
+                    wire = report[3 : report[1] + 2].tobytes()
+                    events.append(PdMessage(t_ns, SOPS[int(report[2])], wire))
         return events
 
-    def _measured(self, run: list[bytes], t_ns: int, events: list[Event]) -> None:
-        if not run:
-            return
-        frames = np.frombuffer(b"".join(run), np.uint8).reshape(-1, REPORT)
+    def _measured(self, frames: Frames, t_ns: int, events: list[Event]) -> None:
         events.append(self.decode_run(frames, self._stamps(frames, t_ns)))
         if self._told_ns is None or t_ns - self._told_ns >= COUNTERS_NS:
             self._told_ns = t_ns
@@ -174,23 +196,20 @@ class WitrnCodec:
         exactly 25.0 degC (models without a sensor), the probe's where none is plugged in.
         """
         check_run(frames, t_ns)
-        board, probe = _float(frames, 38), _float(frames, 42)
-        no_board = ~np.isfinite(board) | (board == NOT_MEASURED_C)
-        no_probe = ~np.isfinite(probe) | (probe < NO_PROBE_C)
-        columns = {
-            "vbus_uv": to_column(_float(frames, 46), "vbus_uv"),
-            "ibus_ua": to_column(_float(frames, 50), "ibus_ua"),
-            "dp_uv": to_column(_float(frames, 30), "dp_uv"),
-            "dm_uv": to_column(_float(frames, 34), "dm_uv"),
-            "temp_mc.meter": to_column(np.where(no_board, np.nan, board), "temp_mc.meter"),
-            self._probe: to_column(np.where(no_probe, np.nan, probe), self._probe),
-        }
-        cc = [unsigned(frames, at, 1) for at in (55, 56)]
+        values = _floats(frames, 30, 6)
+        board, probe = values[2], values[3]
+        with np.errstate(invalid="ignore"):
+            board[board == NOT_MEASURED_C] = np.nan
+            probe[probe < NO_PROBE_C] = np.nan
+        names = ("dp_uv", "dm_uv", "temp_mc.meter", self._probe, "vbus_uv", "ibus_ua")
+        columns = {name: to_column(values[i], name) for i, name in enumerate(names)}
+        cc = frames[:, 55:57].astype(np.int32)
         # Reserved on older models: both zero is taken for that, never for two measured zeros.
-        measured = (cc[0] | cc[1]) != 0
-        for name, raw in zip(("cc1_uv", "cc2_uv"), cc, strict=True):
-            columns[name] = np.where(measured, raw * 100_000, MISSING).astype(np.int32)
-        return SampleBlock(t_ns, columns, np.full(len(frames), Quality.NONE, np.uint16))
+        measured = (cc[:, 0] | cc[:, 1]) != 0
+        cc *= 100_000
+        for i, name in enumerate(("cc1_uv", "cc2_uv")):
+            columns[name] = np.where(measured, cc[:, i], np.int32(MISSING))
+        return SampleBlock(t_ns, {name: columns[name] for name in (*ORDER, *columns)})
 
 
 def device_ms(frames: Frames) -> Int64s:
@@ -201,17 +220,21 @@ def device_ms(frames: Frames) -> Int64s:
     return np.where((within < 0) | (digits > 99), -1, ms)
 
 
-def _float(frames: Frames, at: int) -> Floats:
-    """Little-endian f32 at ``at``; what is beyond a million is no number of this meter."""
-    values = np.ascontiguousarray(frames[:, at : at + 4]).view("<f4")[:, 0].astype(np.float64)
+def _floats(frames: Frames, at: int, count: int) -> Floats:
+    """``count`` little-endian f32 at ``at``, (count, n); what is beyond a million is no number of this meter."""
+    inside = np.ascontiguousarray(frames[:, at : at + 4 * count])
+    values = inside.view("<f4").T.astype(np.float64, order="C")
     with np.errstate(invalid="ignore"):
-        return np.where(np.abs(values) < 1e6, values, np.nan)
+        wrong = ~(np.abs(values) < 1e6)
+    if wrong.any():
+        values[wrong] = np.nan
+    return values
 
 
 def _counters(frame: Frames) -> dict[str, float]:
     values = {
-        "capacity_ah": float(_float(frame, 14)[0]),
-        "energy_wh": float(_float(frame, 18)[0]),
+        "capacity_ah": float(_floats(frame, 14, 2)[0, 0]),
+        "energy_wh": float(_floats(frame, 14, 2)[1, 0]),
         "record_s": float(unsigned(frame, 22, 4, little=True)[0]),
         "uptime_s": float(unsigned(frame, 26, 4, little=True)[0]),
         "group": float(frame[0, 54]),
