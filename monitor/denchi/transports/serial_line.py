@@ -29,6 +29,9 @@ def _is_pty(path: str) -> bool:
 class SerialTransport:
     """One serial port. Modem lines are left alone where they are not there (PTYs answer ENOTTY)."""
 
+    keeps = True
+    """The kernel keeps what arrives between two reads (4 KiB), so a reader may come late."""
+
     def __init__(self, locator: Locator, settings: SerialSettings) -> None:
         self._settings = settings
         # A pseudo-terminal has no bits on a line and refuses a parity (EINVAL); without one it carries
