@@ -404,6 +404,12 @@ class MeterSpec:
     options: tuple[str, ...] = ()
     """What a locator may say behind ``?``: text arguments of ``codec``, and ``baud`` of a serial line."""
 
+    @property
+    def title(self) -> str:
+        """Maker and models as people say them, the maker once."""
+        models = ", ".join(self.models)
+        return models if models.startswith(self.maker) else f"{self.maker} {models}"
+
     def codec_with(self, options: Mapping[str, str]) -> Codec:
         """The codec as a locator's options want it. Raises ``LocalProtocolError`` for a wrong one."""
         if unknown := sorted(set(options) - set(self.options)):

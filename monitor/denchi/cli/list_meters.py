@@ -34,9 +34,7 @@ def list_(as_json: bool, data_dir: Path | None, config: Path | None) -> int:
         if as_json:
             click.echo(json.dumps(row, ensure_ascii=False))
         elif found.ambiguous:
-            click.echo(
-                f"{row['locator']}: could be a {spec.maker} {spec.models[0]}, could be something else;"
-            )
+            click.echo(f"{row['locator']}: could be a {spec.title}, could be something else;")
             click.echo("  if it is, name it in the configuration: see docs/hardware.md")
         else:
             click.echo(

@@ -461,7 +461,7 @@ class Supervisor:
         from denchi.drivers import registry
 
         seen = self._discovery
-        looked = sorted({f"{s.maker} {', '.join(s.models)}" for s in registry.specs().values()})
+        looked = sorted({s.title for s in registry.specs().values()})
         return {
             "looked_for": looked,
             "unopenable": [unopenable_dict(u) for u in seen.unopenable] if seen else [],

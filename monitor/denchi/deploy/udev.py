@@ -41,7 +41,7 @@ def rules(specs: Iterable[MeterSpec]) -> str:
             for line in _lines(spec, match):
                 if line not in seen:
                     seen.add(line)
-                    lines.append(f"# {spec.maker} {', '.join(spec.models)}")
+                    lines.append(f"# {spec.title}")
                     lines.append(line)
     if skipped:
         lines += [

@@ -96,7 +96,7 @@ def _usb() -> tuple[list[Found], list[Unopenable]]:
         for spec, match in _specs_for(vid, pid, manufacturer, product, known=not reason):
             locator = Locator("usb", spec.key, vid, pid, serial, "" if serial else place)
             if reason:
-                what = f"{spec.maker} {spec.models[0]} ({vid:04x}:{pid:04x} at {place})"
+                what = f"{spec.title} ({vid:04x}:{pid:04x} at {place})"
                 unopenable.append(Unopenable(what, spec.key, reason, CURE_UDEV))
             else:
                 found.append(
@@ -136,7 +136,7 @@ def _serial() -> tuple[list[Found], list[Unopenable]]:
         for spec, match in _serial_specs(port):
             locator = Locator("serial", spec.key, path=port.device)
             if sys.platform.startswith("linux") and not os.access(port.device, os.R_OK | os.W_OK):
-                what = f"{spec.maker} {spec.models[0]} at {port.device}"
+                what = f"{spec.title} at {port.device}"
                 cure = "run `sudo denchi install udev`, or join the group dialout"
                 unopenable.append(
                     Unopenable(what, spec.key, f"no permission to open {port.device}", cure)
