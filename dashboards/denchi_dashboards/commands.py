@@ -64,7 +64,9 @@ class _Demo:
         place = tempfile.TemporaryDirectory(prefix="denchi-demo-")
         self._open.append(place)
         where = Path(place.__enter__())
-        child = ChildDaemon(where, None, ["--bench", "demo=emulated:fnb58?scenario=demo&speed=1.0"])
+        bench = ["--bench", "demo=emulated:fnb58?scenario=demo"]
+        probe = ["--probe", "demo.case=emulated:denchi-board?scenario=demo"]
+        child = ChildDaemon(where, None, bench + probe)
         child.__enter__()
         self._open.append(child)
         return lambda: ApiClient.connect(where)

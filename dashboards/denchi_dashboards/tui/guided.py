@@ -224,15 +224,15 @@ def done(bench: BenchView, screening: Mapping[str, Any], width: int) -> Lines:
         "stop_using": "bold $danger-ink on $danger-ground",
         "caution": "bold $caution-ink on $caution-ground",
     }
-    shown = f"  {words.VERDICT_SHAPES.get(word, '◇')} {words.verdict(word)}"
     style = band.get(word, "bold $ink on $panel")
+    head = styled_lines(panels.verdict_head(report), style, width - 4)
     rows = [
         line((" " * width, style)),
-        line((fit(shown, width), style)),
+        *(line((fit("  " + one.plain, width), style)) for one in head),
         line((" " * width, style)),
         Content(""),
     ]
-    rows += panels.verdict_lines(report, width, short=False)[1:]
+    rows += panels.verdict_rest(report, width, short=False)
     for key in ("problems", "reasons"):
         told = [words.both(p) for p in screening.get(key) or []]
         known = {words.both(r) for r in report.get("reasons") or []}

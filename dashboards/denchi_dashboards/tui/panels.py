@@ -208,19 +208,41 @@ def verdict(present: Present, bench: BenchView, width: int) -> Lines:
     return rows + verdict_lines(bench.state.get("verdict"), width, short=True)
 
 
+def verdict_head(report: Mapping[str, Any]) -> str:
+    """The line that stands above everything else: the word, or the whole sentence of the neutral verdict.
+
+    "No anomaly seen" is never said without what the sentence says besides.
+    """
+    word = str(report.get("verdict"))
+    shape, sentence = words.VERDICT_SHAPES.get(word, "◇"), words.both(report.get("sentence"))
+    said_whole = word == "no_anomaly_seen" and sentence
+    return f"{shape} {sentence if said_whole else words.verdict(word)}"
+
+
 def verdict_lines(report: object, width: int, *, short: bool) -> Lines:
-    """A verdict with its sentence, reasons and what was not observed."""
+    """A verdict with its reasons and what was not observed."""
     if not isinstance(report, Mapping):
         return styled_lines(_("no verdict yet"), "$quiet", width)
     word = str(report.get("verdict"))
-    shape, style = words.VERDICT_SHAPES.get(word, "◇"), words.VERDICT_STYLES.get(word, "$neutral")
-    rows = styled_lines(f"{shape} {words.verdict(word)}", style, width)
-    rows += styled_lines(words.both(report.get("sentence")), "$ink", width)
+    style = words.VERDICT_STYLES.get(word, "$neutral")
+    return styled_lines(verdict_head(report), style, width) + verdict_rest(
+        report, width, short=short
+    )
+
+
+def verdict_rest(report: Mapping[str, Any], width: int, *, short: bool) -> Lines:
+    """What stands below the head. The sentence only repeats head, reasons and list, so each is told once."""
+    rows: Lines = []
+    sentence = report.get("sentence")
+    whole = str(report.get("verdict")) == "no_anomaly_seen"
     reasons = report.get("reasons") or []
+    if not reasons and not whole:
+        rows += styled_lines(words.both(sentence), "$ink", width)
     for reason in reasons[: 2 if short else 40]:
         rows += styled_lines("· " + words.both(reason), "$quiet" if short else "$ink", width)
+    english = str(sentence.get("en")) if isinstance(sentence, Mapping) else ""
     missing = [words.observed(k) for k in report.get("not_observed") or []]
-    if missing:
+    if missing and not (whole and "Not observed" in english):
         rows += styled_lines(
             _("not observed: {what}").format(what=", ".join(missing)), "$caution", width
         )

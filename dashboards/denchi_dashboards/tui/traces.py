@@ -250,9 +250,12 @@ def _kind_of(unit: str) -> str:
 
 
 def limit_value(text: str, kind: str) -> float | None:
-    """The figure of a finding's limit if it is one of this plot's quantity (``< 4.75 V``)."""
+    """The figure of a finding's limit if it is one of this plot's quantity (``< 4.75 V``).
+
+    "2 in 20 min above 0.15 A" is a limit on a count: no line of any plot.
+    """
     signs = {"v": "V", "a": "A", "w": "W", "t": "(?:°C|degC)"}[kind]
-    match = re.search(rf"(-?\d+(?:\.\d+)?)\s*{signs}(?![\w/·*])", text)
+    match = re.match(rf"[^\d]*?(-?\d+(?:\.\d+)?)\s*{signs}(?![\w/·*])", text)
     return float(match[1]) if match else None
 
 

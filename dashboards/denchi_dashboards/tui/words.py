@@ -194,6 +194,8 @@ def observed(word: object) -> str:
         "current": _("current"),
         "vbus": "VBUS",
         "recall": _("recall lists"),
+        "idle_after_load": _("rest after a load"),
+        "whole_test": _("the whole test"),
     }.get(key, key.replace("_", " "))
 
 
@@ -215,6 +217,18 @@ def figure_name(name: object) -> str:
         "duration": _("duration"),
         "resistance": _("resistance"),
         "energy": _("energy"),
+        "count": _("count"),
+        "voltage_before": _("voltage before"),
+        "peak": _("peak"),
+        "excess": _("excess heat"),
+        "case": place("case"),
+        "age": _("age of the value"),
+        "full": _("full charge"),
+        "design": _("as designed"),
+        "rated": _("rated"),
+        "spread": _("spread"),
+        "low": _("lowest"),
+        "high": _("highest"),
     }.get(key, key.replace("_", " "))
 
 
