@@ -42,6 +42,10 @@ class DeviceClock:
         else:
             offset += min(seen - offset, (last - self._last_device_ns) * DRIFT_PPM // 1_000_000)
         self._offset_ns, self._last_device_ns = offset, last
+        if len(device_ns) == 1:  # one live sample: the same without arrays
+            floor = last + offset if self._last_t_ns is None else self._last_t_ns + 1
+            self._last_t_ns = max(last + offset, floor)
+            return np.array([self._last_t_ns], np.int64)
         t_ns = device_ns + offset
         if self._last_t_ns is not None:
             t_ns[0] = max(int(t_ns[0]), self._last_t_ns + 1)
