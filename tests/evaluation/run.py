@@ -36,7 +36,8 @@ NS = 1_000_000_000
 START_NS = 1_750_000_000 * NS
 BLOCK_S = 60
 THERMAL = (
-    "excess_caution_k", "excess_danger_k", "idle_excess_caution_k", "rise_caution_k_min", "rise_danger_k_min",
+    "excess_caution_k", "excess_soon_caution_k", "idle_excess_caution_k", "excess_danger_k",
+    "excess_fast_danger_k", "excess_joined_danger_k", "excess_cold_danger_k", "rise_caution_k_min", "rise_danger_k_min",
 )  # fmt: skip
 """The limits that the trade-off multiplies; absolute temperatures stay."""
 BASELINE = (True, 0.0)

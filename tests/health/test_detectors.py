@@ -148,7 +148,7 @@ def test_a_hard_short_after_the_probe_came_back_is_still_danger():
     t = np.arange(len(case), dtype=float)
     result = run(block(t, v=5.0, i=3.0, case=seen), rated_mah=10_000)
     raised = min((f.t_ns - START) / NS for f in result.findings if f.severity.word == "danger")
-    # 15 W into 207 J/K: 4.3 K/min at first; 13 K of excess or the slope, within five minutes.
+    # 15 W into 207 J/K: 4.3 K/min at first; the fast copy's 25 K of excess, within five minutes.
     assert 5400 < raised < 5400 + 300
 
 
@@ -221,6 +221,23 @@ def test_resistance_is_the_step_of_voltage_over_the_step_of_current(ohm, told):
         assert found[0].severity.word == "info"
 
 
+def test_voltage_and_load_stepped_together_are_no_resistance():
+    # 4.13 V at 0.5 A, then 8.5 V at 2.5 A: as one step that would be -2.2 ohm, and back again +2.2.
+    t = np.arange(0, 1800, 1.0)
+    high = (t // 150) % 2 == 1
+    result = run(block(t, v=np.where(high, 8.5, 4.13), i=np.where(high, 0.5, 2.5)))
+    assert not [c for c in result.codes if "resistance" in c]
+
+
+def test_a_low_output_that_once_showed_more_than_a_cell_can_is_a_five_volt_unit():
+    t = np.arange(0, 300, 1.0)
+    sagging = run(block(t, v=np.where(t < 2, 4.9, 4.0), i=1.0))
+    assert "vbus_low:caution" in sagging.codes
+    # A bare cell shows no more than 4.35 V; nothing promised it 5 V.
+    cell = run(block(t, v=ramp(t, (0, 4.2), (300, 4.0)), i=1.0))
+    assert not [c for c in cell.codes if c.startswith("vbus")]
+
+
 # -- drop-outs -------------------------------------------------------------------------------
 
 
@@ -242,6 +259,22 @@ def test_two_resets_under_load_are_a_caution(hz):
         "dropout:caution",
     ]
     assert 600 < result.when("dropout:caution") < 606
+
+
+def test_a_row_of_short_returns_at_the_end_of_the_charge_is_no_reset():
+    # 12 W for an hour: 12 Wh out; then the cell recovers for 8 s again and again.
+    t = np.arange(0, 4200, 1.0)
+    v, i = with_dark(t, *range(3700, 3900, 12), seconds=4, i0=2.4)
+    assert "dropout:caution" not in run(block(t, v=v, i=i)).codes
+    # The same row with next to nothing out is the unit.
+    early, amps = with_dark(t, *range(100, 300, 12), seconds=4, i0=2.4)
+    assert "dropout:caution" in run(block(t, v=early, i=amps)).codes
+
+
+def test_resets_late_in_the_charge_count_when_the_output_holds_between_them():
+    t = np.arange(0, 5400, 1.0)
+    v, i = with_dark(t, 4000, 4077, 4154, i0=2.4)
+    assert "dropout:caution" in run(block(t, v=v, i=i), rated_mah=5000).codes
 
 
 def test_auto_off_at_low_current_is_not_a_reset():

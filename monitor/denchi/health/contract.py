@@ -22,6 +22,8 @@ NEAR_ABOVE: Final = 0.06
 """A settled voltage is that of a nominal when it lies in -5 % .. +6 % of it."""
 BELOW_5V: Final = 0.16
 """5 V is the voltage without any promise: a unit that sags from the beginning is still a 5 V unit."""
+NO_CELL_V: Final = (4.45, 5.7)
+"""A voltage between these is no single cell's: what shows it once and then less is a 5 V output that sags."""
 DETACHED_V: Final = 0.8
 DETACHED_S: Final = 3
 """vSafe0V for longer than any hard reset (650 ms down, 1 s away, 275 ms up)."""
@@ -57,6 +59,7 @@ class ContractWatch:
         self._recent: deque[float] = deque(maxlen=SETTLE_S)
         self._settled = 0.0
         self._dark_s = 0
+        self._most_v = 0.0
         self._pd: PdContract | None = None
 
     def pd(self, message: PdMessage) -> None:
@@ -76,6 +79,7 @@ class ContractWatch:
         if volts != volts:
             self._recent.clear()
             return
+        self._most_v = max(self._most_v, volts)
         recent = self._recent
         recent.append(volts)
         if len(recent) < SETTLE_S or volts < 2.5:
@@ -95,6 +99,8 @@ class ContractWatch:
             # A glide that passes a nominal is still a glide (PPS, AVS).
             return
         nominal = _nominal(middle)
+        if now is None and 2.5 < middle < 5.0 and NO_CELL_V[0] < self._most_v < NO_CELL_V[1]:
+            nominal = 5.0
         if nominal is None:
             if now is None or now.kind != "unknown":
                 self.contract = Contract("unknown", None, None, t_ns, "inferred", settled_ns=t_ns)

@@ -34,9 +34,14 @@ class Limits:
     rise_caution_k_min: float = 1.6
     rise_danger_k_min: float = 4.0
     excess_info_k: float = 3.0
-    excess_caution_k: float = 6.0
-    excess_danger_k: float = 13.0
-    idle_excess_caution_k: float = 4.0
+    excess_caution_k: float = 5.5
+    excess_soon_caution_k: float = 11.0
+    idle_excess_caution_k: float = 5.0
+    excess_danger_k: float = 15.0
+    excess_danger_case_c: float = 38.0
+    excess_fast_danger_k: float = 25.0
+    excess_joined_danger_k: float = 12.0
+    excess_cold_danger_k: float = 25.0
     vbus_low_frac: float = 0.95
     vbus_bad_frac: float = 0.86
     vbus_high_frac: float = 1.10

@@ -1,8 +1,10 @@
 """Drop-outs and resets under load: the output vanished while it was loaded, and came back by itself.
 
 Not a reset: auto-off at low current (banks stop below 30-100 mA after 10-90 s), a unit unplugged at no load,
-a gap in the data, a renegotiation. An end of charge often ends in hiccups: after 45 % of the
-rated energy they only tell.
+a gap in the data, a renegotiation. An empty unit often ends in hiccups: its cell recovers without the
+load, so it comes back for seconds and goes again, many times in a row. Such a row counts as the end when
+much energy is out (45 % of the rating; 10 Wh where none is known) and until the output has held for five minutes.
+Other resets count there too, three of them where the output had held for less than a minute.
 """
 
 from __future__ import annotations
@@ -17,6 +19,13 @@ from denchi.model import Finding, Severity
 BACK_S: Final = 30.0
 WINDOW_S: Final = 1200.0
 HICCUP_FRAC: Final = 0.45
+HICCUP_WH: Final = 10.0
+"""The same where the rating is not known."""
+HICCUP_ON_S: Final = 20.0
+HICCUP_ROW: Final = 3
+"""So many times in a row on for less than that: the end of the charge."""
+HELD_S: Final = 300.0
+SURE_S: Final = 60.0
 LEAST_DARK: Final = 2
 RENEGOTIATION_S: Final = 5.0
 
@@ -38,6 +47,8 @@ class Dropout(Detector):
         self._events: deque[int] = deque()
         self._raised_ns: int | None = None
         self._severity: Severity | None = None
+        self._back_ns: int | None = None
+        self._row = 0
 
     def second(self, s: Second, ctx: Context) -> Iterable[Finding]:
         """Follow light and dark."""
@@ -71,6 +82,8 @@ class Dropout(Detector):
         since = self._dark_since_ns
         assert since is not None
         volts, amps = self._before
+        on_s = (since - self._back_ns) / NS if self._back_ns is not None else HELD_S
+        self._back_ns = s.t_ns
         away_s = (s.t_ns - NS - since) / NS
         enough = self._dark_samples >= LEAST_DARK or self._dark_s > 1.2
         if amps <= ctx.limits.dropout_load_a or away_s > BACK_S or not enough:
@@ -82,24 +95,50 @@ class Dropout(Detector):
             and abs(contract.since_ns - since) < RENEGOTIATION_S * NS
         ):
             return []
+        if not self._counts(since, on_s, ctx):
+            return self._tell(s, Severity.INFO, since, away_s, volts, amps, ctx)
         self._events.append(since)
         while self._events and s.t_ns - self._events[0] > WINDOW_S * NS:
             self._events.popleft()
         if self._raised_ns is not None and s.t_ns - self._raised_ns > WINDOW_S * NS:
             self._severity = None
-        severity = self._judge(ctx)
+        # Late in the charge a second one after a quick return may still be the beginning of the end.
+        least = 3 if self._late_charge(ctx) and on_s < SURE_S else 2
+        severity = Severity.CAUTION if len(self._events) >= least else Severity.INFO
+        return self._tell(s, severity, since, away_s, volts, amps, ctx)
+
+    def _late_charge(self, ctx: Context) -> bool:
+        rated = ctx.meta.energy_rated_wh
+        return ctx.wh_out > (HICCUP_FRAC * rated if rated else HICCUP_WH)
+
+    def _counts(self, since: int, on_s: float, ctx: Context) -> bool:
+        """Whether it is a reset; a row of short returns late in the charge is the end of it."""
+        if not self._late_charge(ctx):
+            return True
+        if on_s >= HELD_S:
+            self._row = 0
+        elif on_s < HICCUP_ON_S:
+            self._row += 1
+        elif self._row < HICCUP_ROW:
+            self._row = 0
+        if self._row >= HICCUP_ROW:
+            self._events.clear()
+        return on_s >= HICCUP_ON_S and self._row < HICCUP_ROW
+
+    def _tell(
+        self,
+        s: Second,
+        severity: Severity,
+        since: int,
+        away_s: float,
+        volts: float,
+        amps: float,
+        ctx: Context,
+    ) -> list[Finding]:
         if self._severity is not None and severity <= self._severity:
             return []
         self._severity, self._raised_ns = severity, s.t_ns
         return [self._finding(s, severity, since, away_s, volts, amps, ctx)]
-
-    def _judge(self, ctx: Context) -> Severity:
-        if len(self._events) < 2:
-            return Severity.INFO
-        rated = ctx.meta.energy_rated_wh
-        if rated and ctx.wh_out > HICCUP_FRAC * rated:
-            return Severity.INFO
-        return Severity.CAUTION
 
     def _finding(
         self,
@@ -111,7 +150,7 @@ class Dropout(Detector):
         amps: float,
         ctx: Context,
     ) -> Finding:
-        count = len(self._events)
+        count = max(len(self._events), 1)
         msgid = (
             "The output vanished for {away:.1f} s at {amps:.2f} A and came back."
             if count == 1
@@ -121,7 +160,7 @@ class Dropout(Detector):
             code=self.code,
             family="dropout",
             severity=severity,
-            onset_ns=self._events[0],
+            onset_ns=self._events[0] if self._events else since,
             t_ns=s.t_ns,
             message=text(msgid, count=count, away=max(away_s, self._dark_s), amps=amps),
             advice=text(

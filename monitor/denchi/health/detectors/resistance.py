@@ -19,6 +19,8 @@ STEADY_A: Final = 0.05
 STEADY_S: Final = 3
 KEEP: Final = 7
 """Steps in a median."""
+CONTRACT_STEP_V: Final = 1.5
+"""Voltage that moves by this with the current, where 1.5 V at 5 A would need 0.3 Ohm and more: a renegotiation."""
 
 
 class Resistance(Detector):
@@ -74,6 +76,11 @@ class Resistance(Detector):
             return []
         ohm = (v0 - v1) / (i1 - i0)
         self._before = (v1, i1)
+        if abs(v1 - v0) > CONTRACT_STEP_V:
+            # Voltage and load were changed together: a new contract that the watch has not told (yet).
+            self._steps.clear()
+            self._first = []
+            return []
         self._steps.append(ohm)
         if len(self._first) < 3:
             self._first.append(ohm)

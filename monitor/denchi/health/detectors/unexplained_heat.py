@@ -30,6 +30,9 @@ SLOWING_FRAC: Final = 0.75
 WARM_UP_S: Final = 120.0
 SIGMAS: Final = 2.5
 IDLE_S: Final = 1500.0
+LASTING_S: Final = 1500.0
+"""Sun, a hand, something warm below mostly show an excess that falls again within this; a leak heats on."""
+IDLE_HOLD_S: Final = 600.0
 QUESTIONS: Final = ("in_sun", "covered", "warm_below", "charging_through")
 
 
@@ -47,8 +50,9 @@ class UnexplainedHeat(Detector):
         self._n_p = self._seconds = 0
         self._cases: list[float] = []
         self._last_heat = 0.0
-        self._info, self._caution, self._danger = Hold(120.0), Hold(120.0), Hold(60.0)
-        self._idle, self._joined = Hold(120.0), Hold(120.0)
+        self._info, self._soon, self._lasting = Hold(120.0), Hold(120.0), Hold(LASTING_S)
+        self._fast_excess = Hold(60.0)
+        self._idle, self._danger, self._joined = Hold(IDLE_HOLD_S), Hold(120.0), Hold(300.0)
         # With 30 s, a probe taking on a temperature has begun to slow down visibly before the hold is over.
         self._fast_caution, self._fast_danger = Hold(60.0), Hold(30.0)
         self._episode, self._slope_episode = Episode(300.0), Episode(180.0)
@@ -132,27 +136,30 @@ class UnexplainedHeat(Detector):
         other = any(code in ctx.active for code in ("charge_no_taper", "early_cutoff"))
         t = s.t_ns
         steps = int(STEP_S)
+        hot = case > limits.excess_danger_case_c
+        much = (hot and excess > limits.excess_danger_k) or excess > limits.excess_cold_danger_k
+        fast = self._pair.fast.excess_k
+        soon = hot and fast > limits.excess_fast_danger_k and sure
+        both = hot and (idle or other) and excess > limits.excess_joined_danger_k
         severity: Severity | None = None
+        hold = self._info
         for _ in range(steps):
-            info = self._info.step(excess > limits.excess_info_k and sure, t)
-            caution = self._caution.step(excess > limits.excess_caution_k and sure, t)
-            at_rest = self._idle.step(idle and excess > limits.idle_excess_caution_k and sure, t)
-            danger = self._danger.step(excess > limits.excess_danger_k and excess > 3 * sigma, t)
-            joined = self._joined.step(
-                sure and excess > limits.excess_caution_k + 2.0 and (idle or other), t
-            )
-        if danger or joined:
-            severity = Severity.DANGER
-        elif caution or at_rest:
-            severity = Severity.CAUTION
-        elif info:
-            severity = Severity.INFO
+            for one, on, grade in (
+                (self._info, excess > limits.excess_info_k, Severity.INFO),
+                (self._idle, idle and excess > limits.idle_excess_caution_k, Severity.CAUTION),
+                (self._lasting, excess > limits.excess_caution_k, Severity.CAUTION),
+                (self._soon, excess > limits.excess_soon_caution_k, Severity.CAUTION),
+                (self._joined, both, Severity.DANGER),
+                (self._danger, much, Severity.DANGER),
+                (self._fast_excess, soon, Severity.DANGER),
+            ):
+                if one.step(on and sure, t) and (severity is None or grade >= severity):
+                    severity, hold = grade, one
         found: list[Finding] = []
         explained = self._explained(ctx)
         if explained and severity is not None and severity < Severity.DANGER:
             severity = None
         if severity is not None and self._episode.raises(severity):
-            hold = self._caution if severity > Severity.INFO else self._info
             found.append(self._finding(severity, case, excess, sigma, hold.since_ns or t, s, ctx))
         for _ in range(steps):
             if self._episode.ends(excess < 0.5 * limits.excess_info_k, t):
