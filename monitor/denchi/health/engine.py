@@ -199,10 +199,11 @@ class HealthEngine:
             found += self._close(role, waiting)
             waiting = None
         if waiting is None:
-            cut = int(np.searchsorted(block.t_ns, start + last_k * NS))
-            for row in rows_of(block[:cut], start) if cut else ():
-                found += self._closed(role, row)
-            block = block[cut:]
+            cut = int(np.searchsorted(block.t_ns, start + last_k * NS)) if first_k < last_k else 0
+            if cut:
+                for row in rows_of(block[:cut], start):
+                    found += self._closed(role, row)
+                block = block[cut:]
             self._pending[role] = _Waiting(last_k, [block])
         else:
             # Stamps of one instrument increase, so nothing can be older than what waits.
