@@ -23,14 +23,18 @@ def open_tui(
     theme: str | None = None,
     screening: bool = False,
     demo: bool = True,
+    load_only: bool = False,
 ) -> int:
     """Open the TUI on the daemon that writes ``data_dir``; it is looked for again when it goes away.
 
-    The entry point ``denchi.tui``: the core calls this without knowing the dashboards.
+    The entry point ``denchi.tui``: the core calls this without knowing the dashboards. ``load_only``:
+    import what it needs and return, while the daemon is still starting.
     """
     from denchi.daemon.client import ApiClient
     from denchi_dashboards.tui.app import run
 
+    if load_only:
+        return 0
     with _Demo() as demos:
         return run(
             lambda: ApiClient.connect(data_dir),

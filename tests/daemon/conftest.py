@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from denchi.daemon.client import SyncClient
-from denchi.daemon.server import wait_until_up
+from denchi.daemon.client import SyncClient, wait_until_up
 
 DEMO = "demo=emulated:fnb58?scenario=demo"
 

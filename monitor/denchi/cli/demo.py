@@ -113,12 +113,12 @@ def _run(
     from denchi.daemon.child import ChildDaemon
     from denchi.daemon.client import SyncClient
 
-    with ChildDaemon(where, config, arguments):
-        if headless:
-            with SyncClient.connect(where) as client:
-                return _lines(client, duration_s)
-        from denchi.cli.desk import open_tui
+    if headless:
+        with ChildDaemon(where, config, arguments), SyncClient.connect(where) as client:
+            return _lines(client, duration_s)
+    from denchi.cli.desk import load_tui, open_tui
 
+    with ChildDaemon(where, config, arguments, meanwhile=lambda: load_tui(where)):
         return open_tui(where, lang=lang)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -22,6 +23,15 @@ def open_tui(data_dir: Path, **options: Any) -> int:
     )
 
 
+def load_tui(data_dir: Path) -> None:
+    """Import the TUI while the daemon starts: both take about as long. A TUI of a third party may not know how."""
+    for point in entry_points(group="denchi.tui"):
+        run = point.load()
+        if "load_only" in inspect.signature(run).parameters:
+            run(data_dir, load_only=True)
+        return
+
+
 def desk(data_dir: Path | None, config: Path | None) -> int:
     """Find the meter, open the terminal interface; without a terminal say what is there."""
     from denchi.daemon.client import SyncClient
@@ -38,7 +48,7 @@ def desk(data_dir: Path | None, config: Path | None) -> int:
         return open_tui(where)
     from denchi.daemon.child import ChildDaemon
 
-    with ChildDaemon(where, config):
+    with ChildDaemon(where, config, meanwhile=lambda: load_tui(where)):
         return open_tui(where)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from denchi.daemon.server import wait_until_up
+from denchi.daemon.client import wait_until_up
 from denchi.errors import ApiError, DenchiError
 
 START_S = 20.0
@@ -16,8 +16,16 @@ START_S = 20.0
 class ChildDaemon:
     """``denchi run --private`` as a child that ends with us. Use as a context manager."""
 
-    def __init__(self, data_dir: Path, config: Path | None, arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        config: Path | None,
+        arguments: Sequence[str] = (),
+        *,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> None:
         self.data_dir = data_dir
+        self._meanwhile = meanwhile
         self._log_path = data_dir / "daemon.log"
         self._arguments = [sys.executable, "-m", "denchi.cli.main", "run", "--private"]
         self._arguments += ["--data-dir", str(data_dir)]
@@ -33,6 +41,11 @@ class ChildDaemon:
             self._process = subprocess.Popen(
                 self._arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log
             )
+        try:
+            self._meanwhile()
+        except BaseException:
+            self.stop()
+            raise
         if not wait_until_up(self.data_dir, seconds=START_S, alive=self.alive):
             line = self._last_line()
             self.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -171,3 +172,18 @@ def _body(answer: httpx.Response) -> Any:
             str(error.get("error", f"status {answer.status_code}")), cure=str(error.get("cure", ""))
         )
     return body
+
+
+def wait_until_up(data_dir: Path, *, seconds: float, alive: object) -> bool:
+    """Wait until a daemon on this directory answers; False when ``alive()`` turns false first."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            SyncClient.connect(data_dir, timeout_s=2.0).close()
+        except ApiError:
+            if not alive():  # type: ignore[operator]
+                return False
+            time.sleep(0.03)
+        else:
+            return True
+    return False

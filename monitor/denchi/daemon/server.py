@@ -16,7 +16,6 @@ import socket
 import stat
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -235,21 +234,3 @@ def _reload(supervisor: Supervisor, loaded: Loaded) -> None:
         return
     supervisor.reload(fresh.settings)
     log.info("limits reloaded from %s", loaded.path)
-
-
-def wait_until_up(data_dir: Path, *, seconds: float, alive: object) -> bool:
-    """Wait until a daemon on this directory answers; False when ``alive()`` turns false first."""
-    from denchi.daemon.client import SyncClient
-    from denchi.errors import ApiError
-
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            SyncClient.connect(data_dir, timeout_s=2.0).close()
-        except ApiError:
-            if not alive():  # type: ignore[operator]
-                return False
-            time.sleep(0.03)
-        else:
-            return True
-    return False
