@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ def open_tui(
     theme: str | None = None,
     screening: bool = False,
     demo: bool = True,
+    on_screened: Callable[[dict[str, Any]], None] = lambda _line: None,
     load_only: bool = False,
 ) -> int:
     """Open the TUI on the daemon that writes ``data_dir``; it is looked for again when it goes away.
@@ -42,6 +44,7 @@ def open_tui(
             theme=theme,
             screening=screening,
             demo_starter=demos.start if demo else None,
+            on_screened=on_screened,
         )
 
 
@@ -100,23 +103,56 @@ def tui(
     "--lang", type=_LANGUAGES, default=None, help="Language (default: the environment's)."
 )
 @click.option("--theme", type=_THEMES, default=None, help="Colours.")
-def screen(data_dir: Path | None, config: Path | None, lang: str | None, theme: str | None) -> int:
+@click.option("--json", "as_json", is_flag=True, help="One line a unit on stdout, as it is done.")
+def screen(
+    data_dir: Path | None, config: Path | None, lang: str | None, theme: str | None, as_json: bool
+) -> int:
     """Units through a guided screening: label in, checklist, guided steps, verdict, next unit.
 
     Attaches to the daemon that runs, or starts a private one. Leaves with the gravest verdict's code.
     """
+    import json
     import sys
 
+    from denchi.errors import UsageError
+
+    # The screen is drawn on stderr, so that --json can be piped.
+    if not (sys.stdin.isatty() and sys.stderr.isatty() and (as_json or sys.stdout.isatty())):
+        raise UsageError("a screening is guided on a terminal", cure="run it in one")
+    lines: list[str] = []
+    out = sys.stdout
+    piped = not out.isatty()
+    if piped:
+        # The terminal's size is asked of the interpreter's first stdout, which is a pipe here.
+        setattr(sys, "__stdout__", sys.__stderr__)  # noqa: B010 (typeshed calls it final)
+
+    def done(line: dict[str, Any]) -> None:
+        lines.append(json.dumps(line, ensure_ascii=False))
+        if as_json and piped:
+            print(lines.pop(), file=out, flush=True)
+
+    try:
+        return _screen(data_dir or default_data_dir(), config, lang, theme, done)
+    finally:
+        if as_json:
+            for line in lines:
+                click.echo(line)
+
+
+def _screen(
+    where: Path,
+    config: Path | None,
+    lang: str | None,
+    theme: str | None,
+    done: Callable[[dict[str, Any]], None],
+) -> int:
     from denchi.daemon.child import ChildDaemon
     from denchi.daemon.client import SyncClient
-    from denchi.errors import ApiError, UsageError
+    from denchi.errors import ApiError
 
-    if not sys.stdout.isatty():
-        raise UsageError("a screening is guided on a terminal", cure="run it in one")
-    where = data_dir or default_data_dir()
     try:
         SyncClient.connect(where, timeout_s=2.0).close()
     except ApiError:
         with ChildDaemon(where, config):
-            return open_tui(where, lang=lang, theme=theme, screening=True)
-    return open_tui(where, lang=lang, theme=theme, screening=True)
+            return open_tui(where, lang=lang, theme=theme, screening=True, on_screened=done)
+    return open_tui(where, lang=lang, theme=theme, screening=True, on_screened=done)

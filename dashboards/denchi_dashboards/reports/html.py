@@ -38,6 +38,11 @@ OUTCOMES: Final = {
 }
 NOT_OBSERVED: Final = {
     "heat_of_the_unit": "heat of the unit",
+    "voltage": "voltage",
+    "current": "current",
+    "voltage_under_load": "voltage under load",
+    "idle_after_load": "rest after a load",
+    "recall": "recall lists",
     "ambient": "temperature of the air",
     "energy_to_empty": "energy to empty",
     "serial_answer": "the maker's answer for the serial",
@@ -109,8 +114,8 @@ class _View:
             "shape": SHAPES[word],
             "verdict_word": self._(VERDICT_WORDS[word]),
             "short": self._("See the report of this session."),
-            "sentence": self.pick(verdict.get("sentence"))
-            or self._("This session has no verdict: nothing can be said."),
+            "sentence": self.sentence(verdict),
+            "begun": str(self.d["session"]["started"])[:16].replace("T", " ") + " UTC",
             "reasons": list(dict.fromkeys(self.pick(r) for r in verdict.get("reasons", []))),
             "not_observed": [
                 self._(NOT_OBSERVED.get(n, n.replace("_", " ")))
@@ -136,6 +141,16 @@ class _View:
             "qr": _qr(self.d, word),
         }
 
+    def sentence(self, verdict: dict[str, Any]) -> str:
+        """The verdict's sentence where it says what word, reasons and list below do not say already.
+
+        The neutral verdict is never shown without its own.
+        """
+        if self.word != "no_anomaly_seen" and verdict.get("reasons"):
+            return ""
+        told = self.pick(verdict.get("sentence"))
+        return told or self._("This session has no verdict: nothing can be said.")
+
     def safety(self, recall: dict[str, Any]) -> list[str]:
         """The safety sentences of the recall answer."""
         lines = (
@@ -147,6 +162,7 @@ class _View:
         """Unit fields; the serial in full, as the report belongs to whoever holds the unit."""
         unit = self.d["unit"]
         names = (
+            ("label_text", "Label"),
             ("brand", "Brand"),
             ("model", "Model"),
             ("serial", "Serial number"),
@@ -163,15 +179,13 @@ class _View:
             for key, name in names
             if unit.get(key) not in (None, "")
         ]
-        return rows or [
-            (self._("Label"), clean(unit.get("label_text") or "", 400) or self._("unit not named"))
-        ]
+        return rows or [(self._("Label"), self._("unit not named"))]
 
     def finding(self, line: dict[str, Any]) -> dict[str, str]:
         """One finding as its row."""
         ja = self.lang == "ja"
         figures = ", ".join(
-            f"{clean(k, 40).replace('_', ' ')} {_figure(m['value'])} {clean(m['unit'], 10)}"
+            f"{clean(k, 40).replace('_', ' ')} {_figure(m['value'])} {_unit(m['unit'])}"
             for k, m in line["measured"].items()
         )
         return {
@@ -353,6 +367,10 @@ def _clock(seconds: float) -> str:
     seconds = round(seconds)
     hours, rest = divmod(abs(seconds), 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+def _unit(unit: Any) -> str:
+    return clean(unit, 10).replace("degC", "°C").replace("Ohm", "Ω")
 
 
 def _figure(value: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 from textual import work
@@ -73,6 +73,7 @@ class DenchiApp(App[int]):
         theme: str | None = None,
         screening: bool = False,
         demo_starter: DemoStarter | None = None,
+        on_screened: Callable[[dict[str, Any]], None] = lambda _line: None,
         clock: Clock = SYSTEM,
         frames_hz: float = FRAMES_HZ,
         stream_hz: float = 20.0,
@@ -82,6 +83,7 @@ class DenchiApp(App[int]):
             i18n.set_language(lang)
         self.factory = client_factory
         self.demo_starter = demo_starter
+        self.on_screened = on_screened
         self.present = Present(clock)
         self.client: Client | None = None
         self.page = "screening" if screening else "live"
@@ -432,14 +434,21 @@ def run(
     theme: str | None = None,
     screening: bool = False,
     demo_starter: DemoStarter | None = None,
+    on_screened: Callable[[dict[str, Any]], None] = lambda _line: None,
 ) -> int:
     """Open the terminal interface and return the exit code.
 
     ``client_factory`` gives a client for each (re)connection and raises ``ApiError`` while no
-    daemon answers. With ``screening`` the code is that of the gravest verdict reached.
+    daemon answers. With ``screening`` the code is that of the gravest verdict reached, and each
+    unit's verdict is told to ``on_screened``.
     """
     app = DenchiApp(
-        client_factory, lang=lang, theme=theme, screening=screening, demo_starter=demo_starter
+        client_factory,
+        lang=lang,
+        theme=theme,
+        screening=screening,
+        demo_starter=demo_starter,
+        on_screened=on_screened,
     )
     code = app.run()
     return int(code or 0) or int(app.return_code or 0)

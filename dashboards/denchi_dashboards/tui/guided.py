@@ -247,6 +247,30 @@ def done(bench: BenchView, screening: Mapping[str, Any], width: int) -> Lines:
     return rows
 
 
+def result_line(bench: BenchView, screening: Mapping[str, Any]) -> dict[str, Any]:
+    """One unit's line of ``denchi screen --json``; a serial is told by its last four characters."""
+    unit, recall = screening.get("unit"), screening.get("recall")
+    unit = unit if isinstance(unit, Mapping) else {}
+    recall = recall if isinstance(recall, Mapping) else {}
+    report = screening["verdict"]
+    serial = str(unit.get("serial") or "")
+    return {
+        "id": screening.get("session"),
+        "origin": bench.state.get("origin"),
+        "bench": bench.name,
+        "unit": panels.unit_name(unit),
+        "serial": f"…{serial[-4:]}" if serial else "",
+        "profile": screening.get("profile"),
+        "recall": recall.get("status"),
+        "symptoms": [k for k, yes in (screening.get("answers") or {}).items() if yes],
+        "verdict": report.get("verdict"),
+        "sentence": report.get("sentence"),
+        "reasons": report.get("reasons") or [],
+        "observed": report.get("observed") or [],
+        "not_observed": report.get("not_observed") or [],
+    }
+
+
 def label(profile: str, minutes: float | None, operator: str, width: int) -> Lines:
     """Ready for the scanner."""
     rows = styled_lines(

@@ -185,6 +185,7 @@ class Screening(Page):
                 code = CODES.get(str(told["verdict"].get("verdict")), 0)
                 held = self.denchi.worst_verdict
                 self.denchi.worst_verdict = max((held, code), key=_GRAVER.index)
+                self.denchi.on_screened(guided.result_line(bench, told))
 
     def _figures(self) -> None:
         bench = self.denchi.bench
@@ -225,7 +226,11 @@ class Screening(Page):
         answer = await self.denchi.ask("get", "/v1/profiles")
         if isinstance(answer, Mapping):
             listed = [p for p in answer.get("profiles") or [] if isinstance(p, Mapping)]
+            first = not self.profiles
             self.profiles = [p for p in listed if p.get("guided", True)]
+            names = [str(p.get("name")) for p in self.profiles]
+            if first and "quick" in names:  # not the first of the alphabet, which sees no heat
+                self.profile = names.index("quick")
         answer = await self.denchi.ask("get", "/v1/sessions", limit=500)
         if isinstance(answer, Mapping):
             names = {str(p.get("name")) for p in self.profiles}
