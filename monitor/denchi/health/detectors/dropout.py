@@ -3,7 +3,7 @@
 Not a reset: auto-off at low current (banks stop below 30-100 mA after 10-90 s), a unit unplugged at no load,
 a gap in the data, a renegotiation. An empty unit often ends in hiccups: its cell recovers without the
 load, so it comes back for seconds and goes again, many times in a row. Such a row counts as the end when
-much energy is out (45 % of the rating; 10 Wh where none is known) and until the output has held for five minutes.
+much energy is out (30 % of the rating, 10 Wh where none is known) and until the output has held for five minutes.
 Other resets count there too, three of them where the output had held for less than a minute.
 """
 
@@ -18,7 +18,7 @@ from denchi.model import Finding, Severity
 
 BACK_S: Final = 30.0
 WINDOW_S: Final = 1200.0
-HICCUP_FRAC: Final = 0.45
+HICCUP_FRAC: Final = 0.3
 HICCUP_WH: Final = 10.0
 """The same where the rating is not known."""
 HICCUP_ON_S: Final = 20.0
