@@ -213,6 +213,28 @@ def test_a_missing_stretch_breaks_the_line_and_is_shaded():
     assert plot("v", "V", [0, 1], [Trace("", *[[None, None]] * 3)]) == ""
 
 
+def test_a_probe_slower_than_its_board_is_drawn_as_a_line_that_its_silence_breaks():
+    """One row in ten has a temperature; between 30 and 70 s there is none at all."""
+    reader = fake_reader()
+    get = reader.get
+    n = 100
+    case = [30.0 if i % 10 == 0 and not 30 < i < 70 else None for i in range(n)]
+
+    def slow(path, **params):
+        if path.endswith("/series"):
+            columns = {"min": case, "mean": case, "max": case}
+            nothing = {k: [None] * n for k in columns}
+            t_ns = [T0 + i * 1_000_000_000 for i in range(n)]
+            channels = {"temp_mc.case": columns, "temp_mc.cell.1": nothing}
+            return {"resolution_s": 1, "t_ns": t_ns, "channels": channels, "gaps": []}
+        return get(path, **params)
+
+    reader.get = slow
+    text = html.render(collect(reader, "x"), "en")
+    assert text.count("<polyline") == 2
+    assert "cell.1" not in text
+
+
 def test_gap_share_is_of_the_whole_session():
     data = collect(fake_reader(), "x")
     assert data["completeness"]["gap_s"] == 25.0

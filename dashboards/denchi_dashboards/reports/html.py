@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Final
 
 import jinja2
@@ -219,13 +220,19 @@ class _View:
                             self._(_PLOT_NAMES[name]), unit, t_s, [_trace("", channels[name])], gaps
                         )
                     )
-            temperatures = [
-                _trace(self._place(name.removeprefix("temp_mc.")), columns)
+            temps = {
+                name: columns
                 for name, columns in channels.items()
-                if name.startswith("temp_mc.")
-            ]
-            if temperatures:
-                drawn.append(self._plot(self._("temperature"), "°C", t_s, temperatures[:3], gaps))
+                if name.startswith("temp_mc.") and any(v is not None for v in columns["mean"])
+            }
+            if temps:
+                rows = _measured_rows(t_s, [c["mean"] for c in temps.values()])
+                traces = [
+                    _trace(self._place(name.removeprefix("temp_mc.")), columns, rows)
+                    for name, columns in temps.items()
+                ]
+                times = [t_s[i] for i in rows]
+                drawn.append(self._plot(self._("temperature"), "°C", times, traces[:3], gaps))
         return [Markup(svg) for svg in drawn if svg]  # noqa: S704  drawn and escaped by reports.svg
 
     def _plot(
@@ -359,8 +366,28 @@ class _View:
         return rows
 
 
-def _trace(name: str, columns: dict[str, Any]) -> Trace:
+def _trace(name: str, columns: dict[str, Any], rows: list[int] | None = None) -> Trace:
+    if rows is not None:
+        columns = {k: [columns[k][i] for i in rows] for k in ("min", "mean", "max")}
     return Trace(name, columns["min"], columns["mean"], columns["max"])
+
+
+def _measured_rows(t_s: list[float], columns: list[list[float | None]]) -> list[int]:
+    """Rows to draw of a sensor slower than its instrument: those in which something was measured.
+
+    Where it was silent for more than three of its own periods, one empty row stays and breaks the line.
+    """
+    there = [i for i in range(len(t_s)) if any(c[i] is not None for c in columns)]
+    if len(there) < 2:
+        return there
+    steps = [t_s[b] - t_s[a] for a, b in pairwise(there)]
+    longest = 3 * sorted(steps)[len(steps) // 2]
+    rows = there[:1]
+    for (a, b), step in zip(pairwise(there), steps, strict=True):
+        if step > longest and b - a > 1:
+            rows.append(a + 1)
+        rows.append(b)
+    return rows
 
 
 def _clock(seconds: float) -> str:
