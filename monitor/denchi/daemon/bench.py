@@ -15,6 +15,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from denchi.clock import NS, AnchoredClock
@@ -43,6 +44,8 @@ log = logging.getLogger(__name__)
 MAX_FINDINGS: Final = 200
 PROBES: Final = ("case", "ambient")
 """Roles whose thermometer measures where the role says."""
+TICK_S: Final = 0.5
+"""Health and screening are told this often that time passes."""
 MAX_BACKLOG: Final = 4096
 """Blocks that health may fall behind before it is told a gap instead (the journal has them all)."""
 
@@ -387,13 +390,20 @@ class Bench:
     # -- the pipeline thread ---------------------------------------------------------------------
 
     def _work(self) -> None:
+        due_ns = 0
         while True:
+            job: _Job
             try:
-                job = self._queue.get(timeout=0.5)
+                job = self._queue.get(timeout=TICK_S)
             except queue.Empty:
-                job = self._tick
+                job = partial(self._tick, self.clock.now_ns())
             if job is None:
                 return
+            if (now_ns := self.clock.clock.monotonic_ns()) >= due_ns:
+                # A probe that goes on streaming must not keep a silent meter from being noticed. Behind
+                # what is queued already: time passes for health after the samples that came before.
+                due_ns = now_ns + int(TICK_S * NS)
+                self._queue.put(partial(self._tick, self.clock.now_ns()))
             try:
                 if isinstance(job, tuple):
                     self._judge(*job)
@@ -430,10 +440,10 @@ class Bench:
             if self.screening is not None:
                 self.screening.on_taken(taken)
 
-    def _tick(self) -> None:
+    def _tick(self, now_ns: int) -> None:
         with self._lock:
             if (pipe := self._pipe) is not None:
-                self._publish_findings(pipe, pipe.keep(pipe.engine.advance(self.clock.now_ns())))
+                self._publish_findings(pipe, pipe.keep(pipe.engine.advance(now_ns)))
             if self.screening is not None:
                 self.screening.on_tick()
 
