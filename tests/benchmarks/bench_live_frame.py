@@ -65,5 +65,3 @@ def run(*, quick: bool) -> list[Row]:
             )
         )
     return rows
-
-

@@ -56,9 +56,7 @@ def screen_share(seconds: float) -> tuple[float, float, float, float]:
         tui: subprocess.Popen[bytes] | None = None
         try:
             one.wait_for(
-                lambda s: (
-                    len(s["benches"]) == BENCHES and all(b["session"] for b in s["benches"])
-                ),
+                lambda s: len(s["benches"]) == BENCHES and all(b["session"] for b in s["benches"]),
                 120,
             )
             tui = subprocess.Popen(

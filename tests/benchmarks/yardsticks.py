@@ -317,7 +317,7 @@ def daly(data: bytes) -> list[Sample]:
             if data[at + 4] == 2:  # the emulator's four cells take two frames
                 out.append(cells)
                 cells = {}
-        elif command == 0x96:
+        elif command == 0x96 and any(data[at + 5 : at + 12]):
             out.append({f"temp_{k + 1}_c": raw - 40 for k, raw in enumerate(data[at + 5 : at + 12]) if raw})  # fmt: skip
         at += 13
     return out
