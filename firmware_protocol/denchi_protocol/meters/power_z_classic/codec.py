@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from denchi_protocol.checksum import CRC16_MODBUS, sum8
 from denchi_protocol.codec import Action, Closing, Done, Event, Frames, Rejected, Send, Wait
 from denchi_protocol.fields import check_run, counts, signed
-from denchi_protocol.framing import MORE, Framer, Junk, Verdict
+from denchi_protocol.framing import MORE, Junk, RunFramer, Verdict
 from denchi_protocol.polling import MS
 from denchi_protocol.samples import (
     TIME_STEP_NS,
@@ -68,10 +69,30 @@ def _rule_fl(view: bytes) -> Verdict:
     return REPORT, ""
 
 
+def _head(rows: Frames, head: bytes) -> NDArray[np.bool_]:
+    good: NDArray[np.bool_] = np.logical_and.reduce(
+        rows[:, : len(head)] == np.frombuffer(head, np.uint8), axis=1
+    )
+    return good
+
+
+def _check_km(rows: Frames) -> NDArray[np.bool_]:
+    """Sample reports only: the others are judged alone."""
+    good = _head(rows, _SAMPLE)
+    good &= ~np.logical_or.reduce(rows[:, 37:63] != 0, axis=1)
+    return good
+
+
+def _check_fl(rows: Frames) -> NDArray[np.bool_]:
+    sums = rows[:, 62].astype(np.uint32) | rows[:, 63].astype(np.uint32) << np.uint32(8)
+    good: NDArray[np.bool_] = _head(rows, _FL) & (CRC16_MODBUS.of_rows(rows[:, :62]) == sums)
+    return good
+
+
 class _Listener:
     """What both have in common: reports in, runs of them decoded, stamped by arrival."""
 
-    def __init__(self, framer: Framer, ignored: bytes) -> None:
+    def __init__(self, framer: RunFramer, ignored: bytes) -> None:
         self._framer, self._ignored = framer, ignored
         self._last_ns: int | None = None
 
@@ -82,27 +103,29 @@ class _Listener:
     def feed(self, data: bytes, t_ns: int) -> list[Event]:
         """Take bytes; every whole report becomes a sample."""
         events: list[Event] = []
-        run: list[bytes] = []
-        for piece in self._framer.feed(data):
+        run: list[Frames] = []
+        for piece in self._framer.feed_runs(data):
             if isinstance(piece, Junk):
                 self._measured(run, t_ns, events)
                 run = []
                 events.append(Rejected(t_ns, piece.reason, piece.data))
-            elif not self._ignored or not piece.startswith(self._ignored):
+            elif not self._ignored:
                 run.append(piece)
+            elif len(kept := piece[~_head(piece, self._ignored)]):
+                run.append(kept)
         self._measured(run, t_ns, events)
         return events
 
-    def _measured(self, run: list[bytes], t_ns: int, events: list[Event]) -> None:
+    def _measured(self, run: list[Frames], t_ns: int, events: list[Event]) -> None:
         if not run:
             return
-        n = len(run)
+        frames = run[0] if len(run) == 1 else np.concatenate(run)
+        n = len(frames)
         floor = t_ns - 1000 * MS if self._last_ns is None else self._last_ns
         step = min(max((t_ns - floor) // n, TIME_STEP_NS), 2 * MS)
         stamps = t_ns - step * np.arange(n - 1, -1, -1, dtype=np.int64)
         stamps = np.maximum(stamps, floor + TIME_STEP_NS * np.arange(1, n + 1, dtype=np.int64))
         self._last_ns = int(stamps[-1])
-        frames = np.frombuffer(b"".join(run), np.uint8).reshape(n, REPORT)
         events.append(self.decode_run(frames, stamps))
 
     def decode_run(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
@@ -114,7 +137,7 @@ class Km001Codec(_Listener):
     """One connection to a KM001."""
 
     def __init__(self) -> None:
-        super().__init__(Framer(_rule_km, b"\xaa", longest=REPORT), _OTHER)
+        super().__init__(RunFramer(_rule_km, _check_km, b"\xaa", longest=REPORT), _OTHER)
         self._asked_ns: int | None = None
 
     def next(self, now_ns: int) -> Action:
@@ -144,7 +167,7 @@ class Fl001Codec(_Listener):
     """One connection to an FL001."""
 
     def __init__(self) -> None:
-        super().__init__(Framer(_rule_fl, b"\0", longest=REPORT), b"")
+        super().__init__(RunFramer(_rule_fl, _check_fl, b"\0", longest=REPORT), b"")
 
     def next(self, now_ns: int) -> Action:
         """Only listen."""
