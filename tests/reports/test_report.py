@@ -290,3 +290,53 @@ def test_what_the_unit_says_by_pd_is_its_own_report(lang):
 def test_pd_texts_are_escaped_and_absence_is_no_section():
     assert EVIL not in page(pd=pd_told(EVIL))
     assert "USB Power Delivery" not in page()
+
+
+def _luminance(colour: str) -> float:
+    """WCAG 2 relative luminance of ``#rrggbb``."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_every_ink_stands_out_from_every_ground():
+    """WCAG AA for text: 4.5 to 1."""
+    colours = dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6})", page()))
+    assert set(colours) == {"ink", "soft", "rule", "paper", "wash", "stop", "warn"}
+    for ink in ("ink", "soft", "stop", "warn"):
+        for ground in ("paper", "wash"):
+            low, high = sorted((_luminance(colours[ink]), _luminance(colours[ground])))
+            ratio = (high + 0.05) / (low + 0.05)
+            print(f"{ink} on {ground}: {ratio:.1f}")
+            assert ratio >= 4.5, (ink, ground)
+
+
+def _opened(source, folder) -> tuple[str, set[str]]:
+    """(DOM, hosts asked but for the browser's own) by Chromium's net log of opening a page."""
+    log = folder / f"{source.stem}.json"
+    command = [
+        pdf.browser(), "--headless", "--disable-gpu", "--no-sandbox", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", f"--user-data-dir={folder}/{source.stem}",
+        f"--log-net-log={log}", "--dump-dom", source.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
+    found = re.findall(r'"url":"https?://([^/":]+)', log.read_text("utf-8", "replace"))
+    own = (".google.com", ".googleapis.com", ".gstatic.com")
+    return done.stdout, {host for host in found if not host.endswith(own)}
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(pdf.browser() is None, reason="no browser on this machine to ask")
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_the_browser_asks_no_host_for_anything(tmp_path, lang):
+    picture = '<main><img src="http://127.0.0.1:9/x.png"></main>'
+    (tmp_path / "control.html").write_text(picture, encoding="utf-8")
+    assert _opened(tmp_path / "control.html", tmp_path)[1] == {"127.0.0.1"}, (
+        "the log tells requests"
+    )
+    source = tmp_path / "unit.html"
+    source.write_text(page(lang, pd=pd_told()), encoding="utf-8")
+    dom, hosts = _opened(source, tmp_path)
+    assert hosts == set()
+    for landmark in ("<header", "<main", "<footer", 'aria-label="'):
+        assert landmark in dom
