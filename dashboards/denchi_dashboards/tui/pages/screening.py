@@ -233,13 +233,13 @@ class Screening(Page):
                 self.profile = names.index("quick")
         answer = await self.denchi.ask("get", "/v1/sessions", limit=500)
         if isinstance(answer, Mapping):
-            names = {str(p.get("name")) for p in self.profiles}
+            guided_names = {str(p.get("name")) for p in self.profiles}
             day = words.local(self.present.clock.wall_ns()).date()
             self.today = [
                 s
                 for s in answer.get("sessions") or []
                 if isinstance(s, Mapping)
-                and str(s.get("profile")) in names
+                and str(s.get("profile")) in guided_names
                 and s.get("ended")
                 and words.local(words.parse_iso(s.get("started")) or 0).date() == day
             ]
