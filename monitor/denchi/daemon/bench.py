@@ -25,6 +25,7 @@ from denchi.daemon.hub import Hub
 from denchi.daemon.lines import finding_line, meter_dict, session_line, unit_dict, verdict_dict
 from denchi.daemon.live import LiveView
 from denchi.daemon.pipeline import SessionPipe, Taken
+from denchi.daemon.unit_history import remember
 from denchi.errors import InputError
 from denchi.ingest import Gate
 from denchi.model import Finding, Gap, Origin, Session, SessionMeta, Severity, Unit
@@ -247,6 +248,9 @@ class Bench:
                 return
             end_ns = self.clock.now_ns()
             pipe.keep(pipe.engine.finish(end_ns))
+            figures = pipe.engine.summary().figures
+            found = remember(self._services.journal, pipe.session, figures, end_ns)
+            self._publish_findings(pipe, pipe.keep(pipe.engine.note(found)))
             report = self._verdict(pipe, end_ns)
             body = verdict_dict(report) | {"summary": _summary(pipe)}
             if self.recall is not None:

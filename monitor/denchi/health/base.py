@@ -94,6 +94,8 @@ class Context:
     charging: bool = False
     active: dict[str, Severity] = field(default_factory=dict)
     """Episodes that are open, by code: what other detectors say now (of the second before)."""
+    figures: dict[str, float] = field(default_factory=dict)
+    """What the session measured of the unit, for its history: ``energy_wh`` ``ohm`` ``rise_k_w``."""
     emptied: bool = False
     """The unit was discharged until it switched itself off under load."""
     excess_k: float = NAN

@@ -57,6 +57,8 @@ class Summary:
     seconds_unit_temp: float
     idle_after_load_s: float
     to_empty: bool
+    figures: dict[str, float]
+    """What was measured of the unit, for its history."""
 
 
 @lru_cache(maxsize=1)
@@ -304,6 +306,10 @@ class HealthEngine:
             found += detector.finish(max(end_ns, self._last_ns), self.context)
         return self._keep(found)
 
+    def note(self, found: list[Finding]) -> list[Finding]:
+        """Take findings made beside the detectors (the unit's history): the verdict rests on them too."""
+        return self._keep(found)
+
     def set_meta(self, meta: SessionMeta) -> None:
         """More is known of the unit now."""
         self.context.meta = meta
@@ -486,6 +492,7 @@ class HealthEngine:
             seconds_unit_temp=self._coverage.measured_s.get("unit_temperature", 0.0),
             idle_after_load_s=self._coverage.idle_after_load_s,
             to_empty=ctx.emptied,
+            figures=dict(ctx.figures),
         )
 
     def verdict(

@@ -60,6 +60,8 @@ class Cutoff(Detector):
 
     def _judge(self, s: Second, ctx: Context) -> list[Finding]:
         rated, full = ctx.meta.energy_rated_wh, ctx.meta.started_full
+        if full:
+            ctx.figures["energy_wh"] = self._wh
         if rated is None or full is False:
             return []
         limit = ctx.limits.early_cut_known_frac if full else ctx.limits.early_cut_unknown_frac

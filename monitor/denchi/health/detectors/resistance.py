@@ -85,6 +85,8 @@ class Resistance(Detector):
         if len(self._first) < 3:
             self._first.append(ohm)
         now = median(self._steps) if len(self._steps) >= 2 else NAN
+        if now == now:
+            ctx.figures["ohm"] = now
         found: list[Finding] = []
         if now > ctx.limits.resistance_info_ohm and "source_resistance" not in self._told:
             self._told.add("source_resistance")
