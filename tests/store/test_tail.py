@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from denchi.store import tail
+from denchi.store.journal import Journal
+from denchi.store.reader import JournalReader
 from denchi.store.tail import Frame, TailFile
 from denchi_protocol.samples import same
-from store.helpers import numbered
+from store.helpers import begin, numbered, numbers
 
 
 def _write(path: Path, frames: list[Frame], generation: int = 1) -> None:
@@ -84,3 +86,29 @@ def test_space_is_there_before_it_is_needed(tmp_path: Path) -> None:
         file.append([Frame(i, 1, numbered(i, 1))])
     assert (tmp_path / "tail-0.bin").stat().st_size == size
     file.close()
+
+
+def test_a_torn_look_at_the_two_files_is_taken_again(tmp_path: Path, monkeypatch) -> None:
+    """A writer that changes files twice between a reader's two reads leaves a hole; it is looked once more."""
+    from denchi.store import reader as readers
+
+    with Journal.open(tmp_path, commit_ms=5, seal_s=600) as journal:
+        instrument = begin(journal)
+        for first in range(0, 100, 20):
+            journal.append(instrument, numbered(first, 20))
+            journal.flush()
+        real, looks = readers.tail.read, []
+
+        def torn(folder: Path):
+            frames = real(folder)
+            looks.append(len(frames))
+            return frames if len(looks) > 1 else [f for i, f in enumerate(frames) if i != 2]
+
+        monkeypatch.setattr(readers.tail, "read", torn)
+        with JournalReader(tmp_path) as reader:
+            assert numbers(reader, instrument) == list(range(100))
+        assert len(looks) == 2
+        # A hole that stays is a damaged frame: what is there is shown.
+        monkeypatch.setattr(readers.tail, "read", lambda folder: list(real(folder)[3:]))
+        with JournalReader(tmp_path) as reader:
+            assert numbers(reader, instrument)[-1] == 99

@@ -35,6 +35,8 @@ from denchi_protocol.codec import PdMessage
 from denchi_protocol.samples import SampleBlock
 
 EVER = 2**62
+LOOKS = 4
+"""How often a torn look at the tail is taken again."""
 
 
 class JournalReader:
@@ -79,21 +81,32 @@ class JournalReader:
             if self._frames is not None:
                 yield self._connection()
                 return
-            self._frames = self._tail() if self._tail else tail.read(self.data_dir)
+            con = self._connection()
             try:
-                con = self._connection()
-                con.execute("BEGIN")
-                try:
-                    sealed = dict(con.execute("SELECT id, sealed_seq FROM instrument").fetchall())
-                    self._frames = [
-                        f for f in self._frames if f.seq > sealed.get(f.instrument, EVER)
-                    ]
-                    yield con
-                finally:
-                    if con.in_transaction:
-                        con.execute("COMMIT")
+                self._frames = self._look(con)
+                yield con
             finally:
                 self._frames = None
+                if con.in_transaction:
+                    con.execute("COMMIT")
+
+    def _look(self, con: sqlite3.Connection) -> list[Frame]:
+        """The frames not sealed yet, and the transaction in which that is so.
+
+        The two files of the tail are read one after the other; a writer that changes them twice in
+        between leaves a hole in the numbers that every frame carries. Then it is looked once more; a
+        hole that stays is a damaged frame.
+        """
+        for again in reversed(range(LOOKS)):
+            frames = self._tail() if self._tail else tail.read(self.data_dir)
+            con.execute("BEGIN")
+            sealed = dict(con.execute("SELECT id, sealed_seq FROM instrument").fetchall())
+            top = max(sealed.values(), default=-1)
+            newer = [f.seq for f in frames if f.seq > top]
+            if not again or self._tail or newer == list(range(top + 1, top + 1 + len(newer))):
+                break
+            con.execute("COMMIT")
+        return [f for f in frames if f.seq > sealed.get(f.instrument, EVER)]
 
     def _connection(self) -> sqlite3.Connection:
         """The connection; a new one when the file was moved aside and replaced."""
