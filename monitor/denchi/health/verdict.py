@@ -134,7 +134,9 @@ def judge(
     lacking = _lacking(profile, coverage, started_ns, last_ns, end_ns)
     if lacking:
         verdict = max(verdict, Verdict.INCONCLUSIVE)
-        reasons += lacking
+        if verdict is not Verdict.STOP_USING:
+            # Who is told to stop need not read how long was measured.
+            reasons += lacking
     observed, missing = _observed(profile, coverage, recall, recall_answered, emptied)
     minutes = coverage.total_s / 60
     return VerdictReport(
