@@ -201,7 +201,10 @@ class Supervisor:
 
     def _look_for_meters(self) -> None:
         from denchi.drivers import discovery
+        from denchi.drivers.hotplug import Hotplug
 
+        hotplug = Hotplug()
+        hotplug.start()
         while not self._stop.is_set():
             self.progress += 1
             try:
@@ -209,7 +212,8 @@ class Supervisor:
                 self._place(self._discovery)
             except Exception:
                 log.exception("looking for meters failed")
-            self._stop.wait(DISCOVER_S)
+            hotplug.wait(DISCOVER_S, self._stop)
+        hotplug.stop()
 
     def _place(self, seen: Discovery) -> None:
         """Give each meter found to the bench that waits for it, or to a new one of its own."""
