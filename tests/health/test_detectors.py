@@ -392,3 +392,26 @@ def test_missing_values_raise_nothing(seed, share):
 def test_an_empty_session_says_nothing_can_be_said():
     result = run(SampleBlock.from_si([], {}))
     assert result.report.verdict.word == "inconclusive"
+
+
+def cycle(out_hours):
+    """Empty, then 10 W into it for 2 h (20 Wh), then 10 W out of it until it switches off."""
+    first, rest, into, out = 600, 60, 7200, int(out_hours * 3600)
+    t = np.arange(0, first + rest + into + out + rest, 1.0)
+    amps, volts = np.zeros(len(t)), np.zeros(len(t))
+    for lo, hi, a in (
+        (0, first, 2.0),
+        (first + rest, first + rest + into, -2.0),
+        (first + rest + into, first + rest + into + out, 2.0),
+    ):
+        amps[lo:hi], volts[lo:hi] = a, 5.0
+    return run(block(t, v=volts, i=amps))
+
+
+@pytest.mark.parametrize(("out_hours", "expected"), [(1.6, None), (1.2, "info"), (0.9, "caution")])
+def test_efficiency_is_energy_out_over_energy_in_from_empty_to_empty(out_hours, expected):
+    found = [f for f in cycle(out_hours).findings if f.code == "low_efficiency"]
+    assert [f.severity.word for f in found] == ([expected] if expected else [])
+    if found:
+        assert found[0].measured["into"].value == pytest.approx(20.0, abs=0.05)
+        assert found[0].measured["out"].value == pytest.approx(10 * out_hours, abs=0.05)

@@ -98,6 +98,8 @@ class Context:
     """What the session measured of the unit, for its history: ``energy_wh`` ``ohm`` ``rise_k_w``."""
     emptied: bool = False
     """The unit was discharged until it switched itself off under load."""
+    emptied_now: bool = False
+    """The same, since the last charge."""
     excess_k: float = NAN
     """Heat that load and surroundings do not explain, as kelvin of the case, when known."""
 

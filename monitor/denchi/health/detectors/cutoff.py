@@ -55,7 +55,7 @@ class Cutoff(Detector):
             return ()
         self._done = True
         self._loaded_s = 0.0
-        ctx.emptied = True
+        ctx.emptied = ctx.emptied_now = True
         return self._judge(s, ctx)
 
     def _judge(self, s: Second, ctx: Context) -> list[Finding]:
