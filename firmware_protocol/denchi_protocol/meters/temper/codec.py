@@ -80,6 +80,7 @@ class TemperCodec:
         self._poller = Poller(self._requests, period_ms=1000, resend_ms=500, pause_ms=20, tries=2)
         self._kind: Kind | None = None
         self._refused = False
+        self._unknown = b""
         self._name = b""
         self._held = b""
         self._expired = 0
@@ -149,7 +150,8 @@ class TemperCodec:
             # A temperature left over from another program's question is not part of a name.
             if max(report) >= DATA or not (self._name or report.startswith(b"TEMPer")):
                 return [Rejected(t_ns, "a report before the name", report)]
-            self._name += report
+            # A second beginning of a name is where the name begins.
+            self._name = report if report.startswith(b"TEMPer") else self._name + report
             return self._named(t_ns) if len(self._name) == 2 * REPORT else []
         if report[0] != DATA or not self._known_sensor(report[1]):
             return [Rejected(t_ns, "no temperature report", report)]
@@ -172,6 +174,7 @@ class TemperCodec:
         self._kind = kind_of(name)
         info = DeviceInfo(t_ns, maker="PCsensor", model=name, firmware=name)
         if self._kind is None:
-            self._refused = True
+            # A name spoiled on its way differs from the next one; the same one twice is what it says.
+            self._refused, self._unknown = raw == self._unknown, raw
             return [info, Rejected(t_ns, "a firmware nobody has described: not read", raw)]
         return [info]

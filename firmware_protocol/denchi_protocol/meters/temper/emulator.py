@@ -30,6 +30,9 @@ _NAMES: Final = {
 }
 
 
+HELD_REPORTS = 2
+
+
 class TemperEmulator:
     """The stick's second HID interface."""
 
@@ -48,6 +51,9 @@ class TemperEmulator:
 
     def receive(self, data: bytes, now_ns: int) -> None:
         """One output report."""
+        # A stick holds no more than the answers to two questions; what nobody fetched is gone.
+        while len(self._out) > HELD_REPORTS:
+            self._out.popleft()
         due = now_ns + (300 if self._oddity == "slow" else 15) * _NS_A_MS
         if data[:3] == b"\x01\x86\xff":
             self._asked_name += 1
