@@ -33,7 +33,6 @@ $B mkdir -p $R/dev/pts $R/dev/shm
 $B mount -t devpts -o mode=620,ptmxmode=666 devpts $R/dev/pts
 $B mount -t tmpfs tmpfs $R/dev/shm
 $B mount -t tmpfs tmpfs $R/run
-$B mount -t tmpfs -o mode=1777 tmpfs $R/tmp
 $B mkdir -p $R/run/lab
 $B cp -r /modules /start $R/run/lab/
 $B ip link set lo up
