@@ -248,8 +248,7 @@ class Bench:
                 return
             end_ns = self.clock.now_ns()
             pipe.keep(pipe.engine.finish(end_ns))
-            figures = pipe.engine.summary().figures
-            found = remember(self._services.journal, pipe.session, figures, end_ns)
+            found = remember(self._services.journal, pipe.session, pipe.engine.summary(), end_ns)
             self._publish_findings(pipe, pipe.keep(pipe.engine.note(found)))
             report = self._verdict(pipe, end_ns)
             body = verdict_dict(report) | {"summary": _summary(pipe)}

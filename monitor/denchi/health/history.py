@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Final
 
-from denchi.health.base import OWN, measured, text
+from denchi.health.base import NS, OWN, measured, text
 from denchi.model import Family, Finding, Severity
 
 BASELINE: Final = 5
@@ -32,8 +32,9 @@ class SessionFigures:
     """What one ended session of a unit measured; None: not measured.
 
     ``energy_wh``: from a full start until it switched itself off. ``ohm``: median of its load steps. ``rise_k_w``: warmth of
-    the case over the air per watt of load at the end of a steady load. ``rest_s``: unused time
-    between its last full charge and this discharge.
+    the case over the air per watt of load at the end of a steady load. ``rest_s``: time between the end of the unit's
+    last full charge and this discharge, without a session between them. ``full``: 1 when the session ended with
+    the unit charged full. ``out_wh``: what it gave, whatever it began and ended with.
     """
 
     ended_ns: int
@@ -41,6 +42,21 @@ class SessionFigures:
     ohm: float | None = None
     rise_k_w: float | None = None
     rest_s: float | None = None
+    full: float | None = None
+    out_wh: float | None = None
+
+
+def rest_before(started_ns: int, earlier: Sequence[SessionFigures]) -> float | None:
+    """Seconds the unit rested charged full before ``started_ns``; None: not known.
+
+    Only the session right before may be the charge: one in between used the unit. What happened to it away
+    from a meter nobody saw; the finding says so.
+    """
+    before = [one for one in earlier if one.ended_ns <= started_ns]
+    last = max(before, key=lambda one: one.ended_ns, default=None)
+    if last is None or not last.full:
+        return None
+    return (started_ns - last.ended_ns) / NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +196,7 @@ def _lost(lost: float, newest: SessionFigures) -> Finding:
         onset_ns=newest.ended_ns,
         t_ns=newest.ended_ns,
         message=text(
-            "At rest the unit lost about {lost:.1f} % of its energy per day ({days:.1f} days of rest).",
+            "At rest the unit lost about {lost:.1f} % of its energy per day ({days:.1f} days of rest; use away from the meter would look the same).",
             lost=lost * 100,
             days=(newest.rest_s or 0.0) / DAY_S,
         ),

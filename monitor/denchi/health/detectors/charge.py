@@ -2,6 +2,9 @@
 
 A charger must carry a leak for ever: in the constant-voltage phase the input current of a leaking cell tends to a plateau
 instead of zero (science.md §1).
+
+A charge that ended is a figure for the unit's history: the power fell from its plateau through a taper to nearly nothing and stayed there.
+A pause for heat or cold falls at once, and is no end.
 """
 
 from __future__ import annotations
@@ -19,6 +22,13 @@ HIGH_FRAC: Final = 0.75
 LOW_FRAC: Final = 0.07
 FLAT_FRAC: Final = 0.10
 EVERY_S: Final = 10
+TAPER_HIGH_FRAC: Final = 0.7
+TAPER_LOW_FRAC: Final = 0.2
+TAPER_LEAST_S: Final = 300.0
+"""Time between those two shares of the peak. Constant voltage takes half an hour and more; a pause a second."""
+FULL_FRAC: Final = 0.12
+"""Chargers stop at 3-10 % of their current; what is left is the charger's own need."""
+FULL_HOLD_S: Final = 300.0
 
 
 class Charge(Detector):
@@ -31,8 +41,9 @@ class Charge(Detector):
         self._means: deque[float] = deque(maxlen=WINDOW_S // EVERY_S)
         self._sum, self._n = 0.0, 0
         self._peak_w = 0.0
-        self._fell = False
         self._flat_s = 0.0
+        self._taper_s = 0.0
+        self._full_s = 0.0
         self._told: set[str] = set()
 
     def second(self, s: Second, ctx: Context) -> Iterable[Finding]:
@@ -43,6 +54,7 @@ class Charge(Detector):
         if power != power:
             self._means.clear()
             self._flat_s = 0.0
+            self._full_s = 0.0
             return ()
         self._sum += power
         self._n += 1
@@ -51,7 +63,23 @@ class Charge(Detector):
         mean, self._sum, self._n = self._sum / self._n, 0.0, 0
         self._means.append(mean)
         self._peak_w = max(self._peak_w, mean)
+        self._ended(ctx, mean)
         return [*self._taper(s, ctx, mean), *self._energy(s, ctx)]
+
+    def _ended(self, ctx: Context, mean: float) -> None:
+        """Keep whether the unit is charged full now; charging on makes it open again."""
+        share = mean / self._peak_w if self._peak_w > 1.0 else 1.0
+        if share > TAPER_HIGH_FRAC:
+            self._taper_s = self._full_s = 0.0
+            ctx.figures.pop("full", None)
+        elif share > TAPER_LOW_FRAC:
+            self._taper_s += EVERY_S
+        if share > FULL_FRAC or self._taper_s < TAPER_LEAST_S:
+            self._full_s = 0.0
+            return
+        self._full_s += EVERY_S
+        if self._full_s >= FULL_HOLD_S:
+            ctx.figures["full"] = 1.0
 
     def _taper(self, s: Second, ctx: Context, mean: float) -> list[Finding]:
         means = self._means
