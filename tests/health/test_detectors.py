@@ -238,6 +238,28 @@ def test_a_low_output_that_once_showed_more_than_a_cell_can_is_a_five_volt_unit(
     assert not [c for c in cell.codes if c.startswith("vbus")]
 
 
+def test_a_long_cable_at_its_first_heavy_load_is_no_sag():
+    t = np.arange(0, 3600, 1.0)
+    amps = np.where(t < 500, 0.4, 2.2)
+    cable = run(block(t, v=5.1 - 0.22 * amps, i=amps))
+    assert "sag_growing:caution" not in cable.codes
+    # The same with 0.2 V more missing half an hour later is one.
+    sags = run(block(t, v=5.1 - 0.22 * amps - np.where(t > 2400, 0.2, 0.0), i=amps))
+    assert 2400 < sags.when("sag_growing:caution") < 2520
+
+
+def test_no_cable_lowers_the_voltage_without_load():
+    # 4.72 V without load is the source's own; 5.05 V behind 0.25 ohm is the cable's.
+    t = np.arange(0, 1200, 1.0)
+    amps = np.where((t // 120) % 2 == 0, 2.0, 0.5)
+    low = run(block(t, v=4.70 - 0.05 * amps, i=amps))
+    assert "vbus_low:caution" in low.codes
+    found = next(f for f in low.findings if f.code == "vbus_low" and f.severity.word == "caution")
+    assert found.measured["source"].value == pytest.approx(4.70, abs=0.02)
+    cable = run(block(t, v=5.05 - 0.25 * amps, i=amps))
+    assert {c for c in cable.codes if c.startswith("vbus_low")} == {"vbus_low:info"}
+
+
 # -- drop-outs -------------------------------------------------------------------------------
 
 
@@ -295,6 +317,36 @@ def test_a_gap_is_not_a_reset():
     assert not [c for c in result.codes if c.startswith("dropout")]
 
 
+def silent(t, *times, seconds=4.0, after_a=0.0):
+    """A meter that lives on VBUS: it reads nothing while the output is away; then the load begins anew."""
+    v, i = np.full(len(t), 5.1), np.full(len(t), 1.2)
+    for at in times:
+        gone, anew = (t >= at) & (t < at + seconds), (t >= at + seconds) & (t < at + seconds + 1)
+        v[gone] = i[gone] = np.nan
+        i[anew] = after_a
+    return v, i
+
+
+def test_a_meter_that_goes_dark_with_the_output_tells_resets_by_the_load_that_begins_anew():
+    t = np.arange(0, 1500, 0.5)
+    v, i = silent(t, 300, 600, 900)
+    result = run(block(t, v=v, i=i, case=27.0))
+    assert result.codes == ["dropout:info", "dropout:caution"]
+    assert 905 <= result.when("dropout:caution") <= 908
+    # A lost link leaves the load where it was; a load that went off in the meantime stays off.
+    v, i = silent(t, 300, 600, 900, after_a=1.2)
+    assert run(block(t, v=v, i=i, case=27.0)).codes == []
+    for at in (300, 600, 900):
+        i[(t >= at + 4) & (t < at + 60)] = 0.01
+    assert run(block(t, v=v, i=i, case=27.0)).codes == []
+
+
+def test_resets_that_go_on_are_one_episode():
+    t = np.arange(0, 4000, 0.5)
+    v, i = with_dark(t, *range(300, 3900, 240))
+    assert run(block(t, v=v, i=i)).codes == ["dropout:info", "dropout:caution"]
+
+
 # -- energy and charge ---------------------------------------------------------------------------
 
 
@@ -318,6 +370,31 @@ def test_an_early_end_from_a_full_start_is_a_caution_with_both_energies():
     assert until_empty(3.2, True).codes == []
     assert until_empty(1.5, False).codes == []
     assert "energy_to_empty" in until_empty(3.2, True).report.observed
+
+
+def test_a_load_that_faded_may_have_been_pulled_out():
+    # A phone: 10 W for half an hour, then it tapers to 3 W for half an hour and is gone.
+    t = np.arange(0, 3720, 1.0)
+    amps = np.where(t < 1800, 2.0, np.where(t < 3600, 0.6, 0.0))
+    result = run(
+        block(t, v=np.where(t < 3600, 5.0, 0.0), i=amps), rated_mah=10_000, started_full=True
+    )
+    assert result.codes == ["early_cutoff:info"]
+    assert "energy_to_empty" not in result.report.observed
+    assert "energy_wh" not in result.summary.figures
+
+
+def test_an_output_that_comes_back_and_gives_on_was_not_empty():
+    t = np.arange(0, 7200, 1.0)
+    dark = (t > 3600) & (t < 3720)
+    result = run(
+        block(t, v=np.where(dark, 0.0, 5.0), i=np.where(dark, 0.0, 2.0)),
+        rated_mah=10_000,
+        started_full=True,
+    )
+    # 10 Wh of 37 in the first hour: a caution then; the 9.7 Wh after it take the emptiness back.
+    assert result.codes == ["early_cutoff:caution"]
+    assert "energy_to_empty" not in result.report.observed
 
 
 def charge(taper):

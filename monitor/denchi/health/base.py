@@ -102,6 +102,10 @@ class Context:
     """The same, since the last charge."""
     excess_k: float = NAN
     """Heat that load and surroundings do not explain, as kelvin of the case, when known."""
+    source_v: float = NAN
+    """Voltage of the source without load, by regression of voltage on current within the contract."""
+    source_sigma_v: float = NAN
+    """Its standard deviation: a single current tells little of it."""
 
     @property
     def loaded(self) -> bool:

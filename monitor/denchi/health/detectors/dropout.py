@@ -1,7 +1,9 @@
 """Drop-outs and resets under load: the output vanished while it was loaded, and came back by itself.
 
 Not a reset: auto-off at low current (banks stop below 30-100 mA after 10-90 s), a unit unplugged at no load,
-a gap in the data, a renegotiation. An empty unit often ends in hiccups: its cell recovers without the
+a gap in the data, a renegotiation. A meter that lives on VBUS goes dark with it, though: where values are missing for seconds
+under load and the load then begins anew from nothing, the output was away too (a lost link leaves the load where it was).
+Plugging by hand looks the same, so it takes three. An empty unit often ends in hiccups: its cell recovers without the
 load, so it comes back for seconds and goes again, many times in a row. Such a row counts as the end when
 much energy is out (30 % of the rating, 10 Wh where none is known) and until the output has held for five minutes.
 Other resets count there too, three of them where the output had held for less than a minute.
@@ -27,6 +29,12 @@ HICCUP_ROW: Final = 3
 HELD_S: Final = 300.0
 SURE_S: Final = 60.0
 LEAST_DARK: Final = 2
+ANEW_FRAC: Final = 0.1
+"""A current under this share of the one before, in the first second after missing values ..."""
+ANEW_BACK_FRAC: Final = 0.5
+ANEW_WITHIN_S: Final = 5
+"""... and over this one within so many seconds: the load begins anew. A load that just switched off stays off."""
+ANEW_COUNT: Final = 3
 RENEGOTIATION_S: Final = 5.0
 
 
@@ -45,22 +53,29 @@ class Dropout(Detector):
         self._dark_s = 0.0
         self._before = (0.0, 0.0)
         self._events: deque[int] = deque()
-        self._raised_ns: int | None = None
         self._severity: Severity | None = None
         self._back_ns: int | None = None
         self._row = 0
+        self._known: tuple[int, float, float] | None = None
+        """End of the last known second, voltage and current in it."""
+        self._missing = False
+        self._suspect: tuple[int, float, float, float] | None = None
+        """(beginning, seconds away, voltage, current) of missing values after which the load was nothing at first."""
+        self._anew = False
+        """The newest event was seen by a meter that went dark with the output."""
 
     def second(self, s: Second, ctx: Context) -> Iterable[Finding]:
         """Follow light and dark."""
         if s.pack or ctx.input_side:
             return ()
-        if not s.fresh:
-            if s.v != s.v:
-                # Not known: a gap is no drop-out, and what was before it says nothing about after it.
-                self._dark_since_ns = None
-                self._load_a = 0.0
+        if s.v != s.v:
+            # Not known: a gap is no drop-out, and what was before it says nothing about after it.
+            self._missing = True
+            self._dark_since_ns = None
+            self._load_a = 0.0
+        if not s.fresh or s.v != s.v:
             return ()
-        found: list[Finding] = []
+        found: list[Finding] = self._begun_anew(s, ctx)
         limit = ctx.limits.dropout_v
         if s.v_low < limit:
             if self._dark_since_ns is None:
@@ -77,6 +92,39 @@ class Dropout(Detector):
         if s.v_low >= limit and s.i == s.i:
             self._load_v, self._load_a, self._loaded_ns = s.v, s.i, s.t_ns
         return found
+
+    def _begun_anew(self, s: Second, ctx: Context) -> list[Finding]:
+        """Values were missing under load; did the output go with the meter?"""
+        known, self._known = self._known, (s.t_ns, s.v, s.i)
+        missing, self._missing = self._missing, False
+        if missing:
+            self._suspect = self._after_silence(known, s, ctx)
+        if self._suspect is None:
+            return []
+        since, away_s, volts, amps = self._suspect
+        if (s.t_ns - since) / NS - away_s - 1.0 > ANEW_WITHIN_S:
+            self._suspect = None
+            return []
+        if not s.i_high > ANEW_BACK_FRAC * amps:
+            return []
+        self._suspect = None
+        on_s = (since - self._back_ns) / NS if self._back_ns is not None else HELD_S
+        self._back_ns, self._anew = s.t_ns, True
+        return self._event(since, away_s, on_s, volts, amps, s, ctx)
+
+    def _after_silence(
+        self, known: tuple[int, float, float] | None, s: Second, ctx: Context
+    ) -> tuple[int, float, float, float] | None:
+        """Values were missing for seconds under load, and now hardly any current flows."""
+        if known is None or s.v_low < ctx.limits.dropout_v:
+            return None
+        since, volts, amps = known
+        away_s = (s.t_ns - since) / NS - 1.0
+        if away_s > BACK_S or not amps > ctx.limits.dropout_load_a:
+            return None
+        if not s.i_low < ANEW_FRAC * amps:
+            return None
+        return since, away_s, volts, amps
 
     def _back(self, s: Second, ctx: Context) -> list[Finding]:
         since = self._dark_since_ns
@@ -95,15 +143,31 @@ class Dropout(Detector):
             and abs(contract.since_ns - since) < RENEGOTIATION_S * NS
         ):
             return []
+        self._anew = False
+        return self._event(since, away_s, on_s, volts, amps, s, ctx)
+
+    def _event(
+        self,
+        since: int,
+        away_s: float,
+        on_s: float,
+        volts: float,
+        amps: float,
+        s: Second,
+        ctx: Context,
+    ) -> list[Finding]:
+        """Count one disappearance of the output that had been on for ``on_s`` before."""
         if not self._counts(since, on_s, ctx):
             return self._tell(s, Severity.INFO, since, away_s, volts, amps, ctx)
         self._events.append(since)
         while self._events and s.t_ns - self._events[0] > WINDOW_S * NS:
             self._events.popleft()
-        if self._raised_ns is not None and s.t_ns - self._raised_ns > WINDOW_S * NS:
+        if len(self._events) == 1:
+            # Nothing else within 20 min: an episode of its own.
             self._severity = None
         # Late in the charge a second one after a quick return may still be the beginning of the end.
-        least = 3 if self._late_charge(ctx) and on_s < SURE_S else 2
+        late = self._late_charge(ctx) and on_s < SURE_S
+        least = max(3 if late else 2, ANEW_COUNT if self._anew else 0)
         severity = Severity.CAUTION if len(self._events) >= least else Severity.INFO
         return self._tell(s, severity, since, away_s, volts, amps, ctx)
 
@@ -137,7 +201,7 @@ class Dropout(Detector):
     ) -> list[Finding]:
         if self._severity is not None and severity <= self._severity:
             return []
-        self._severity, self._raised_ns = severity, s.t_ns
+        self._severity = severity
         return [self._finding(s, severity, since, away_s, volts, amps, ctx)]
 
     def _finding(
@@ -152,7 +216,9 @@ class Dropout(Detector):
     ) -> Finding:
         count = max(len(self._events), 1)
         msgid = (
-            "The output vanished for {away:.1f} s at {amps:.2f} A and came back."
+            "Under {amps:.2f} A the meter fell silent with the output for {away:.1f} s, and the load began anew."
+            if self._anew and count == 1
+            else "The output vanished for {away:.1f} s at {amps:.2f} A and came back."
             if count == 1
             else "The output vanished {count} times under load within 20 min (last for {away:.1f} s at {amps:.2f} A)."
         )
@@ -172,11 +238,11 @@ class Dropout(Detector):
                 current=(amps, "A"),
                 voltage_before=(volts, "V"),
             ),
-            limit=f"2 in 20 min above {ctx.limits.dropout_load_a:.2f} A",
+            limit=f"{ANEW_COUNT if self._anew else 2} in 20 min above {ctx.limits.dropout_load_a:.2f} A",
             source=OWN,
             place="vbus",
         )
 
     def open_codes(self) -> Iterable[tuple[str, Severity]]:
-        """An episode lasts 20 min from its last finding."""
+        """An episode lasts until 20 min were without another."""
         return [(self.code, self._severity)] if self._severity else []

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Final
 
-from denchi.health.base import NAN, OWN, Context, Detector, Second, measured, text
+from denchi.health.base import NAN, NS, OWN, Context, Detector, Second, measured, text
 from denchi.model import Finding, Severity
 
 STEP_A: Final = 0.2
@@ -19,6 +19,8 @@ STEADY_A: Final = 0.05
 STEADY_S: Final = 3
 KEEP: Final = 7
 """Steps in a median."""
+STEP_WITHIN_S: Final = 15.0
+"""Both ends of a step lie this close together; over longer times a supply or a PPS contract moves the voltage by itself."""
 CONTRACT_STEP_V: Final = 1.5
 """Voltage that moves by this with the current, where 1.5 V at 5 A would need 0.3 Ohm and more: a renegotiation."""
 
@@ -33,6 +35,7 @@ class Resistance(Detector):
         self._contract_ns = -1
         self._plateau: list[tuple[float, float]] = []
         self._before: tuple[float, float] | None = None
+        self._before_ns = 0
         self._steps: deque[float] = deque(maxlen=KEEP)
         self._first: list[float] = []
         self._told: set[str] = set()
@@ -53,7 +56,7 @@ class Resistance(Detector):
         if s.i_high - s.i_low > STEADY_A or (
             self._plateau and abs(s.i - self._plateau[-1][1]) > STEADY_A
         ):
-            self._end_plateau()
+            self._end_plateau(s.t_ns - NS)
             self._plateau = []
             return ()
         self._plateau.append((s.v, s.i))
@@ -63,19 +66,21 @@ class Resistance(Detector):
             return self._step(s, ctx)
         return ()
 
-    def _end_plateau(self) -> None:
+    def _end_plateau(self, t_ns: int) -> None:
         if len(self._plateau) >= STEADY_S:
             last = self._plateau[-STEADY_S:]
             self._before = (median(v for v, _ in last), median(i for _, i in last))
+            self._before_ns = t_ns
 
     def _step(self, s: Second, ctx: Context) -> list[Finding]:
         assert self._before is not None
         v0, i0 = self._before
         v1, i1 = median(v for v, _ in self._plateau), median(i for _, i in self._plateau)
-        if abs(i1 - i0) < STEP_A:
+        apart_s = (s.t_ns - self._before_ns) / NS - STEADY_S
+        if apart_s > STEP_WITHIN_S or abs(i1 - i0) < STEP_A:
             return []
         ohm = (v0 - v1) / (i1 - i0)
-        self._before = (v1, i1)
+        self._before, self._before_ns = (v1, i1), s.t_ns
         if abs(v1 - v0) > CONTRACT_STEP_V:
             # Voltage and load were changed together: a new contract that the watch has not told (yet).
             self._steps.clear()
@@ -95,8 +100,11 @@ class Resistance(Detector):
                     "source_resistance", Severity.INFO, s, now, ctx.limits.resistance_info_ohm
                 )
             )
-        if len(self._first) == 3 and len(self._steps) >= 3:
-            recent = median(list(self._steps)[-3:])
+        contract = ctx.contract
+        # Where nothing was promised the unit may follow a PPS request that no meter shows.
+        promised = contract is not None and contract.voltage_v is not None
+        if promised and len(self._first) == 3 and len(self._steps) >= 3:
+            recent = min(list(self._steps)[-3:])
             limit = median(self._first) + ctx.limits.resistance_growth_ohm
             if recent > limit and "resistance_growing" not in self._told:
                 self._told.add("resistance_growing")

@@ -2,13 +2,15 @@
 
 Baseline V0 - R*I from the first minutes of a contract, by recursive least squares with a prior of R = 0.06
 ohm (negative R is legal: cable compensation raises the voltage with the load, seen in a real recording
-as +0.11 V from 0.3 to 1.5 A). Afterwards the mean residual of half a minute is compared with it. What a step of
-the load tells apart as resistance (contact, cable, cell) is reported as such; what cannot be told
-apart from one end of the cable is said so.
+as +0.11 V from 0.3 to 1.5 A). Afterwards the mean residual of half a minute is compared with it. At a current
+that the baseline does not reach (its own uncertainty there is too large) it is learned first: a long cable at the first
+heavy load is no sag. What a step of the load tells apart as resistance (contact, cable, cell) is reported as such; what
+cannot be told apart from one end of the cable is said so. The intercept is what no cable lowers: ``vbus_low`` uses it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -32,8 +34,11 @@ PRIOR_OHM: Final = 0.06
 PRIOR_OHM_SIGMA: Final = 0.08
 EWMA_S: Final = 30.0
 HOLD_S: Final = 40.0
-STEP_FRAC: Final = 0.05
+KNOWN_FRAC: Final = 0.35
+"""The baseline may judge where it is surer than this share of the limit."""
 LOAD_A: Final = 0.1
+OPEN_SIGMA_V: Final = 0.003
+"""How well half a minute without load shows the source's own voltage."""
 
 
 class Sag(Detector):
@@ -55,7 +60,7 @@ class Sag(Detector):
         self._a, self._r = nominal or 0.0, PRIOR_OHM
         self._paa, self._par, self._prr = 0.3**2, 0.0, PRIOR_OHM_SIGMA**2
         self._mean = 0.0
-        self._dark = False
+        self._open_v = self._open_n = 0.0
 
     def second(self, s: Second, ctx: Context) -> Iterable[Finding]:
         """Learn, then compare."""
@@ -68,8 +73,9 @@ class Sag(Detector):
             self._contract_ns = contract.since_ns
             self._reset(contract.voltage_v)
             self._hold.held_s = 0.0
+            ctx.source_v = ctx.source_sigma_v = math.nan
         nominal = self._nominal
-        if nominal is None or not s.fresh or s.v != s.v or s.i != s.i or s.i < LOAD_A:
+        if nominal is None or not s.fresh or s.v != s.v or s.i != s.i or s.i < -0.02:
             return ()
         if (
             s.v_low < 2.5
@@ -79,12 +85,18 @@ class Sag(Detector):
             return ()
         residual = s.v - (self._a - self._r * s.i)
         self._seconds += 1.0
-        self._mean += (residual - self._mean) / EWMA_S
         limit = ctx.limits.sag_growth_frac * nominal
-        if (
-            self._seconds <= LEARN_S and abs(self._mean) < 0.5 * limit
-        ) or self._seconds <= LEARN_LEAST_S:
+        if s.i >= LOAD_A and self._sigma_v(s.i) > KNOWN_FRAC * limit:
             self._learn(s.v, s.i)
+            self._show(ctx)
+            return ()
+        if s.i < LOAD_A:
+            self._idle(s, ctx)
+            return ()
+        self._mean += (residual - self._mean) / EWMA_S
+        if self._seconds <= LEARN_S and abs(self._mean) < 0.5 * limit:
+            self._learn(s.v, s.i)
+            self._show(ctx)
         if self._seconds < LEARN_LEAST_S + EWMA_S:
             return ()
         low = self._hold.step(under(self._mean, -limit), s.t_ns)
@@ -93,6 +105,20 @@ class Sag(Detector):
             found.append(self._finding(s, limit))
         self._episode.ends(over(self._mean, -0.5 * limit), s.t_ns)
         return found
+
+    def _sigma_v(self, amps: float) -> float:
+        """How sure the baseline is of the voltage at a current."""
+        return math.sqrt(max(self._paa - 2 * amps * self._par + amps * amps * self._prr, 0.0))
+
+    def _idle(self, s: Second, ctx: Context) -> None:
+        """Without load the voltage is the intercept itself, and tells nothing of a sag."""
+        self._open_v += (s.v - self._open_v) / max(min(self._open_n, EWMA_S), 1.0)
+        self._open_n += 1.0
+        if self._open_n >= EWMA_S:
+            ctx.source_v, ctx.source_sigma_v = self._open_v, OPEN_SIGMA_V
+
+    def _show(self, ctx: Context) -> None:
+        ctx.source_v, ctx.source_sigma_v = self._a, math.sqrt(self._paa)
 
     def _learn(self, volts: float, amps: float) -> None:
         noise = 0.03**2

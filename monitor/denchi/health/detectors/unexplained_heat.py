@@ -33,6 +33,8 @@ IDLE_S: Final = 1500.0
 LASTING_S: Final = 1500.0
 """Sun, a hand, something warm below mostly show an excess that falls again within this; a leak heats on."""
 IDLE_HOLD_S: Final = 600.0
+JOINED: Final = ("charge_no_taper", "early_cutoff")
+"""Signs that make the same heat more serious; a question (info) does not."""
 QUESTIONS: Final = ("in_sun", "covered", "warm_below", "charging_through")
 
 
@@ -133,7 +135,7 @@ class UnexplainedHeat(Detector):
         excess, sigma = slow.excess_k, slow.excess_sigma_k
         sure = excess > SIGMAS * sigma
         idle = ctx.idle_s > IDLE_S
-        other = any(code in ctx.active for code in ("charge_no_taper", "early_cutoff"))
+        other = any(ctx.active.get(c, Severity.INFO) > Severity.INFO for c in JOINED)
         t = s.t_ns
         steps = int(STEP_S)
         hot = case > limits.excess_danger_case_c

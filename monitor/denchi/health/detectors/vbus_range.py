@@ -1,7 +1,9 @@
 """VBUS against what was promised: too low at the meter, or too high.
 
 Limits are of the voltage at the *source*; a meter at the end of a cable sees less, and that is first
-of all the cable (science.md §8.9). So the near limit only tells (info); the far one is a caution.
+of all the cable (science.md §8.9). So the near limit only tells (info); the far one is a caution. Where the load has
+moved enough for a regression, its intercept is the voltage without cable and contacts: one that is too low is the
+source's own, and a caution at the near limit already.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from denchi.model import Finding, Severity
 LOW_S: Final = 10.0
 BAD_S: Final = 20.0
 HIGH_S: Final = 8.0
+OWN_S: Final = 60.0
+OWN_MARGIN_FRAC: Final = 0.002
+"""What the gain of an ordinary meter may move the intercept by."""
 BAD_5V: Final = 4.4
 HIGH_5V: Final = 5.6
 TRANSITION_S: Final = 3
@@ -29,6 +34,7 @@ class VbusRange(Detector):
 
     def __init__(self) -> None:
         self._low, self._bad, self._high = Hold(LOW_S), Hold(BAD_S), Hold(HIGH_S)
+        self._own = Hold(OWN_S)
         self._low_episode, self._high_episode = Episode(60.0), Episode(60.0)
         self._contract_ns = 0
 
@@ -39,7 +45,7 @@ class VbusRange(Detector):
             return ()
         if contract.since_ns != self._contract_ns:
             self._contract_ns = contract.since_ns
-            for hold in (self._low, self._bad, self._high):
+            for hold in (self._low, self._bad, self._high, self._own):
                 hold.held_s = 0.0
         nominal = contract.voltage_v
         settling = (
@@ -56,8 +62,12 @@ class VbusRange(Detector):
         high_v = max(nominal * ctx.limits.vbus_high_frac, HIGH_5V if nominal == 5.0 else 0.0)
         found: list[Finding] = []
         low, bad = self._low.step(s.v < low_v, s.t_ns), self._bad.step(s.v < bad_v, s.t_ns)
+        source_v = ctx.source_v + 2 * ctx.source_sigma_v + OWN_MARGIN_FRAC * nominal
+        own = self._own.step(s.v < low_v and source_v < low_v, s.t_ns)
         if bad and self._low_episode.raises(Severity.CAUTION):
             found.append(self._finding(s, nominal, bad_v, Severity.CAUTION, self._bad.since_ns))
+        elif own and self._low_episode.raises(Severity.CAUTION):
+            found.append(self._source_low(s, ctx, nominal, low_v))
         elif low and self._low_episode.raises(Severity.INFO):
             found.append(self._finding(s, nominal, low_v, Severity.INFO, self._low.since_ns))
         self._low_episode.ends(s.v > low_v, s.t_ns)
@@ -90,6 +100,34 @@ class VbusRange(Detector):
             source="4.75 to 5.5 V: USB 5 V at the source (by secondary sources; the standard was not read)"
             if nominal == 5.0
             else OWN,
+            place="vbus",
+        )
+
+    def _source_low(self, s: Second, ctx: Context, nominal: float, limit: float) -> Finding:
+        return Finding(
+            code="vbus_low",
+            family="voltage",
+            severity=Severity.CAUTION,
+            onset_ns=self._own.since_ns,
+            t_ns=s.t_ns,
+            message=text(
+                "VBUS is {volts:.2f} V at {amps:.2f} A on a {nominal:.0f} V contract. Without the drop of cable and contacts it is still only {source:.2f} V: the source itself is low.",
+                volts=s.v,
+                amps=s.i,
+                nominal=nominal,
+                source=ctx.source_v,
+            ),
+            advice=text(
+                "A cable does not explain it. Compare with another meter or another port; if it is the same, the unit's converter gives too little."
+            ),
+            measured=measured(
+                voltage=(s.v, "V"),
+                current=(s.i, "A"),
+                source=(ctx.source_v, "V"),
+                source_sigma=(ctx.source_sigma_v, "V"),
+            ),
+            limit=f"{limit:.2f} V without load",
+            source=OWN,
             place="vbus",
         )
 
