@@ -47,13 +47,13 @@ class Pair:
     ) -> None:
         self.slow = ThermalFilter(body, SLOW, case_c, air_c, air_sigma, alpha_sigma)
         self.fast = ThermalFilter(body, FAST, case_c, air_c, air_sigma, alpha_sigma)
-        self._past: deque[tuple[State, float]] = deque(maxlen=TRAIL + 12)
+        self._past: deque[tuple[State, float, float]] = deque(maxlen=TRAIL + 12)
 
-    def step(self, heat_w: float) -> None:
-        """Let five seconds pass under a known heat."""
-        self._past.append((self.state(), heat_w))
+    def step(self, heat_w: float, unsure_w: float = 0.0) -> None:
+        """Let five seconds pass under a heat that is known to ``unsure_w``."""
+        self._past.append((self.state(), heat_w, unsure_w))
         for one in (self.slow, self.fast):
-            one.step(heat_w)
+            one.step(heat_w, unsure_w=unsure_w)
 
     def see(self, index: int, value: float, sigma: float, second: int | None = None) -> None:
         """Show both a measurement."""
@@ -74,9 +74,14 @@ class Pair:
         if not past:
             return
         self.put(past[0][0])
-        for _, heat_w in past:
+        for _, heat_w, unsure_w in past:
             for one in (self.slow, self.fast):
-                one.step(heat_w)
+                one.step(heat_w, unsure_w=unsure_w)
+
+    def keep_possible(self) -> None:
+        """Bring both back to what is possible."""
+        for one in (self.slow, self.fast):
+            one.keep_possible()
 
     def move_to(self, case: float) -> None:
         """The probe now reads something else of the same body: begin anew there, keep the heat."""
@@ -121,11 +126,11 @@ class Seat:
             return None
         return t[-1] - t[-7], t[-7] - t[-13], t[-1] - t[-13], t[-13] - t[0]
 
-    def step(self, heat_w: float) -> None:
+    def step(self, heat_w: float, unsure_w: float = 0.0) -> None:
         """Five seconds pass; the ghost goes on by the model alone."""
         self.calm_s = max(0.0, self.calm_s - STEP_S)
         if self._ghost is not None:
-            self._ghost.step(heat_w)
+            self._ghost.step(heat_w, unsure_w)
             self._ghost_s += STEP_S
             if self._ghost_s > GHOST_MOST_S:
                 self._ghost = None

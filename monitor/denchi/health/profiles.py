@@ -35,7 +35,7 @@ class Limits:
     rise_danger_k_min: float = 4.0
     excess_info_k: float = 3.0
     excess_caution_k: float = 5.5
-    excess_soon_caution_k: float = 11.0
+    excess_soon_caution_k: float = 9.0
     idle_excess_caution_k: float = 5.0
     excess_danger_k: float = 15.0
     excess_danger_case_c: float = 38.0

@@ -24,6 +24,11 @@ DEFAULT_AH: Final = 10.0
 REFERENCE_W_K: Final = 0.174
 """Loss of a 10 Ah bank's case, for which the noises are meant."""
 
+SINK_K: Final = -2.0
+MOST_LOSS: Final = 1.6
+UNKNOWN_CORR_S: Final = 300.0
+"""Heat that is not known is wrong in the same direction for about this long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Body:
@@ -107,8 +112,8 @@ class ThermalFilter:
         )
         self._f = np.eye(6)
 
-    def step(self, heat_w: float, dt_s: float = STEP_S) -> None:
-        """Let ``dt_s`` pass under a known heat."""
+    def step(self, heat_w: float, dt_s: float = STEP_S, *, unsure_w: float = 0.0) -> None:
+        """Let ``dt_s`` pass under a heat that is known to ``unsure_w``."""
         b, f = self.body, self._f
         gc, gs = b.core_case_w_k * dt_s / b.core_j_k, b.core_case_w_k * dt_s / b.case_j_k
         ga = b.case_air_w_k * dt_s / b.case_j_k
@@ -119,7 +124,7 @@ class ThermalFilter:
         p = f @ self.p @ f.T
         n = self._noise
         p[TS, TS] += n.case_k**2 * dt_s
-        p[TC, TC] += n.case_k**2 * dt_s
+        p[TC, TC] += n.case_k**2 * dt_s + (unsure_w / b.core_j_k) ** 2 * dt_s * UNKNOWN_CORR_S
         p[AIR, AIR] += n.air_k**2 * dt_s
         p[ALPHA, ALPHA] += (n.alpha * (4.0 if b.cell_only else 1.0)) ** 2 * dt_s
         # The same kelvin of unexplained warmth an hour, whatever the size of the body.
@@ -140,6 +145,22 @@ class ThermalFilter:
         self.x = self.x + gain * innovation
         self.p = p - np.outer(gain, column)
         return innovation
+
+    def keep_possible(self) -> None:
+        """Bring states that no unit has back to the bound, by the most likely change of all states.
+
+        Nothing inside takes heat away (what looks like it is air that became cooler or loss that is smaller), and a
+        loss far above what converters have is heat that has another cause. How sure the filter is does not change.
+        """
+        least_w = SINK_K * self.body.case_air_w_k
+        if self.x[Q] < least_w:
+            self._project(Q, least_w)
+        if self.x[ALPHA] > MOST_LOSS and not self.body.cell_only:
+            self._project(ALPHA, MOST_LOSS)
+
+    def _project(self, index: int, bound: float) -> None:
+        gain = self.p[:, index] / self.p[index, index]
+        self.x = self.x + gain * (bound - self.x[index])
 
     def loosen(self, index: int, sigma: float) -> None:
         """Forget what was known of a state: add ``sigma`` to its uncertainty."""

@@ -29,6 +29,8 @@ STEADY_FRAC: Final = 0.85
 SLOWING_FRAC: Final = 0.75
 WARM_UP_S: Final = 120.0
 SIGMAS: Final = 2.5
+KNOWN_S: Final = 30.0
+"""Without power for longer than this (a gap, or a meter that went dark with the output) the load is not known."""
 IDLE_S: Final = 1500.0
 LASTING_S: Final = 1500.0
 """Sun, a hand, something warm below mostly show an excess that falls again within this; a leak heats on."""
@@ -51,7 +53,7 @@ class UnexplainedHeat(Detector):
         self._sum_p = self._sum_i = 0.0
         self._n_p = self._seconds = 0
         self._cases: list[float] = []
-        self._last_heat = 0.0
+        self._last_heat = self._unknown_s = self._unsure_w = 0.0
         self._info, self._soon, self._lasting = Hold(120.0), Hold(120.0), Hold(LASTING_S)
         self._fast_excess = Hold(60.0)
         self._idle, self._danger, self._joined = Hold(IDLE_HOLD_S), Hold(120.0), Hold(300.0)
@@ -87,12 +89,11 @@ class UnexplainedHeat(Detector):
             if case is not None:
                 self._begin(case, s, ctx)
             return ()
-        if self._n_p:
-            power, amps = self._sum_p / self._n_p, self._sum_i / self._n_p
-            self._last_heat = pair.slow.body.heat_w(power, amps)
-        expected = pair.slow.drift_k_s(self._last_heat) * STEP_S
-        pair.step(self._last_heat)
-        seat.step(self._last_heat)
+        heat, unsure = self._heat(pair)
+        self._unsure_w = unsure
+        expected = pair.slow.drift_k_s(heat) * STEP_S
+        pair.step(heat, unsure)
+        seat.step(heat, unsure)
         self._since_s += STEP_S
         if case is None:
             ctx.excess_k = float("nan")
@@ -105,10 +106,23 @@ class UnexplainedHeat(Detector):
             pair.see(AIR, s.ambient, AIR_SIGMA_K)
         elif s.meter == s.meter and s.i == s.i:
             pair.see(AIR, s.meter - METER_SELF_K_A2 * s.i * s.i, METER_SIGMA_K, M0)
+        pair.keep_possible()
         ctx.excess_k = pair.slow.excess_k
         if self._since_s < WARM_UP_S or case < seat.ghost_c():
             return ()
         return [*self._excess(case, s, ctx), *self._slope(case, s, ctx)]
+
+    def _heat(self, pair: Pair) -> tuple[float, float]:
+        """Heat of the load in W, and how far it is not known: without power it may be anything up to the last."""
+        if self._n_p:
+            self._unknown_s = 0.0
+            power, amps = self._sum_p / self._n_p, self._sum_i / self._n_p
+            self._last_heat = pair.slow.body.heat_w(power, amps)
+            return self._last_heat, 0.0
+        self._unknown_s += STEP_S
+        if self._unknown_s <= KNOWN_S:
+            return self._last_heat, 0.0
+        return self._last_heat / 2.0, self._last_heat / 2.0
 
     def _begin(self, case: float, s: Second, ctx: Context) -> None:
         contract = ctx.contract
@@ -132,7 +146,9 @@ class UnexplainedHeat(Detector):
     def _excess(self, case: float, s: Second, ctx: Context) -> list[Finding]:
         assert self._pair is not None
         slow, limits = self._pair.slow, ctx.limits
-        excess, sigma = slow.excess_k, slow.excess_sigma_k
+        # Of a load that is not known the most is taken.
+        doubt_k = self._unsure_w / slow.body.case_air_w_k
+        excess, sigma = slow.excess_k - doubt_k, slow.excess_sigma_k
         sure = excess > SIGMAS * sigma
         idle = ctx.idle_s > IDLE_S
         other = any(ctx.active.get(c, Severity.INFO) > Severity.INFO for c in JOINED)
@@ -140,7 +156,7 @@ class UnexplainedHeat(Detector):
         steps = int(STEP_S)
         hot = case > limits.excess_danger_case_c
         much = (hot and excess > limits.excess_danger_k) or excess > limits.excess_cold_danger_k
-        fast = self._pair.fast.excess_k
+        fast = self._pair.fast.excess_k - doubt_k
         soon = hot and fast > limits.excess_fast_danger_k and sure
         both = hot and (idle or other) and excess > limits.excess_joined_danger_k
         severity: Severity | None = None
