@@ -8,6 +8,7 @@ otherwise. The first report passes: the ingest gate lets nothing count before th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -20,19 +21,37 @@ STEP: Final[Mapping[str, int]] = {"uV": 3_000_000, "uA": 2_000_000, "mdegC": 15_
 
 
 class Confirm:
-    """Passes blocks of one sample on, jumps only when confirmed; marks all as unchecked."""
+    """Passes blocks on, jumps only when confirmed; marks all as unchecked."""
 
     def __init__(self) -> None:
         self._last: dict[str, int] = {}
         self._held: SampleBlock | None = None
 
     def pass_on(self, block: SampleBlock, t_ns: int) -> list[Event]:
-        """Events that ``block`` (one sample) leads to."""
-        unchecked = block.replace(quality=block.quality | np.uint16(Quality.UNCHECKED))
-        agrees = self._agrees(block)
-        self._last.update(
-            {name: int(c[0]) for name, c in block.columns.items() if int(c[0]) != MISSING}
+        """Events that ``block`` (n >= 1 samples) leads to."""
+        unchecked = SampleBlock.trusted(
+            block.t_ns, dict(block.columns), block.quality | np.uint16(Quality.UNCHECKED)
         )
+        if len(block) == 1:
+            return self._one(unchecked, t_ns)
+        if self._even(unchecked):
+            for name, column in unchecked.columns.items():
+                if (last := int(column[-1])) != MISSING:
+                    self._last[name] = last
+            held, self._held = self._held, None
+            return [unchecked] if held is None else [held, unchecked]
+        return [event for one in unchecked.singles() for event in self._one(one, t_ns)]
+
+    def _one(self, unchecked: SampleBlock, t_ns: int) -> list[Event]:
+        agrees = True
+        for name, column in unchecked.columns.items():
+            value = int(column[0])
+            if value == MISSING:
+                continue
+            before = self._last.get(name)
+            self._last[name] = value
+            if before is not None and abs(value - before) > _step(name):
+                agrees = False
         held, self._held = self._held, None
         if agrees:
             return [held, unchecked] if held is not None else [unchecked]
@@ -41,11 +60,26 @@ class Confirm:
             return [Rejected(t_ns, "a jump that the next report did not confirm")]
         return []
 
-    def _agrees(self, block: SampleBlock) -> bool:
+    def _even(self, block: SampleBlock) -> bool:
+        """Whether each sample stands beside the one before it, in columns measured always or never."""
         for name, column in block.columns.items():
-            value, before = int(column[0]), self._last.get(name)
-            if value == MISSING or before is None:
+            low = int(column.min())
+            if low == MISSING:
+                if int(column.max()) != MISSING:
+                    return False
                 continue
-            if abs(value - before) > STEP[channel(name).unit]:
+            limit = _step(name)
+            first = int(column[0])
+            if abs(first - self._last.get(name, first)) > limit:
+                return False
+            if int(column.max()) - low <= limit:
+                continue  # the usual case
+            steps = np.abs(np.diff(column.astype(np.int64)))
+            if int(steps.max()) > limit:
                 return False
         return True
+
+
+@lru_cache(maxsize=256)
+def _step(name: str) -> int:
+    return STEP[channel(name).unit]

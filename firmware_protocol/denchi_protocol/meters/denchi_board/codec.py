@@ -28,7 +28,7 @@ from denchi_protocol.codec import (
 from denchi_protocol.devclock import DeviceClock
 from denchi_protocol.errors import LocalProtocolError, RemoteProtocolError
 from denchi_protocol.fields import check_run, counts, split_where
-from denchi_protocol.framing import MORE, Junk, RunFramer, Verdict
+from denchi_protocol.framing import MORE, Framer, Junk, Verdict
 from denchi_protocol.meters.denchi_board.layout import (
     ID_AT,
     SEQUENCE_AT,
@@ -87,7 +87,7 @@ class BoardCodec:
     """One connection to a board."""
 
     def __init__(self) -> None:
-        self._framer = RunFramer(_rule, check_rows, b"#$", longest=LONGEST)
+        self._framer = Framer(_rule, b"#$", longest=LONGEST, rows=check_rows)
         self._clock = DeviceClock()
         self._layout: Layout | None = None
         self._shape: _Shape | None = None

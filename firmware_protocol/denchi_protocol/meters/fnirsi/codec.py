@@ -24,7 +24,7 @@ from denchi_protocol.codec import (
     Wait,
 )
 from denchi_protocol.fields import check_run, split_where
-from denchi_protocol.framing import MORE, Junk, RunFramer, Verdict
+from denchi_protocol.framing import MORE, Framer, Junk, Verdict
 from denchi_protocol.meters.fnirsi.stamps import spread
 from denchi_protocol.samples import MISSING, Int32s, Int64s, Quality, SampleBlock
 
@@ -94,7 +94,7 @@ class FnirsiCodec:
 
     def __init__(self, start: Iterable[int] = START_NEW) -> None:
         self._start = list(start)
-        self._framer = RunFramer(_rule, _check_rows, bytes([HEAD]), longest=FRAME)
+        self._framer = Framer(_rule, bytes([HEAD]), longest=FRAME, rows=_check_rows)
         self._sent_ns: int | None = None
         self._ready_ns = 0
         self._heard_ns = 0

@@ -23,7 +23,7 @@ from denchi_protocol.codec import (
 from denchi_protocol.devclock import DeviceClock
 from denchi_protocol.errors import LocalProtocolError
 from denchi_protocol.fields import as_frames, check_run, counts, signed, unsigned
-from denchi_protocol.framing import Junk, RunFramer
+from denchi_protocol.framing import Framer, Junk
 from denchi_protocol.meters.power_z.packets import (
     ADC,
     ADC_SIZES,
@@ -72,7 +72,7 @@ class PowerZCodec:
     """One connection to a KM002C or KM003C."""
 
     def __init__(self) -> None:
-        self._framer = RunFramer(rule, check_rows, STARTS, longest=LONGEST)
+        self._framer = Framer(rule, STARTS, longest=LONGEST, rows=check_rows)
         self._poller = Poller(self._plan, period_ms=PERIOD_MS, resend_ms=RESEND_MS, tries=1)
         self._number = 0
         self._misses = 0

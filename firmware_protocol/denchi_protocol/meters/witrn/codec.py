@@ -25,7 +25,8 @@ from denchi_protocol.codec import (
 from denchi_protocol.devclock import DeviceClock
 from denchi_protocol.errors import LocalProtocolError
 from denchi_protocol.fields import check_run, split_where, unsigned
-from denchi_protocol.framing import MORE, Junk, RunFramer, Verdict
+from denchi_protocol.framing import MORE, Framer, Junk, Verdict
+from denchi_protocol.runs import in_order
 from denchi_protocol.samples import (
     MISSING,
     TIME_STEP_NS,
@@ -129,7 +130,7 @@ class WitrnCodec:
         if probe not in PROBES:
             raise LocalProtocolError(f"probe={probe!r}: it is one of {', '.join(PROBES)}")
         self._probe = f"temp_mc.{probe}"
-        self._framer = RunFramer(_rule, _check_rows, bytes((MEASUREMENT, PD)), longest=REPORT)
+        self._framer = Framer(_rule, bytes((MEASUREMENT, PD)), longest=REPORT, rows=_check_rows)
         self._clock = DeviceClock()
         self._last_ms: int | None = None
         self._unwrapped_ms = 0
@@ -162,10 +163,11 @@ class WitrnCodec:
         return events
 
     def _measured(self, frames: Frames, t_ns: int, events: list[Event]) -> None:
-        events.append(self.decode_run(frames, self._stamps(frames, t_ns)))
+        told: list[tuple[int, Event]] = []
         if self._told_ns is None or t_ns - self._told_ns >= COUNTERS_NS:
             self._told_ns = t_ns
-            events.append(Telemetry(t_ns, _counters(frames[-1:])))
+            told.append((0, Telemetry(t_ns, _counters(frames[:1]))))
+        events += in_order(self.decode_run(frames, self._stamps(frames, t_ns)), told)
 
     def _stamps(self, frames: Frames, t_ns: int) -> Int64s:
         """Device time where it holds together and goes along with the arrivals; else arrival."""
