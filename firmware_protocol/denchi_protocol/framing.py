@@ -6,7 +6,7 @@ gathered and told in pieces of 64, or before the next frame, whichever comes fir
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
@@ -21,6 +21,8 @@ WORTH_IT: Final = 4
 """Fewer frames are cheaper one by one."""
 FIRST_LOOK: Final = 32
 """So many frames are judged at first, then eight times as many: a short run must not cost a long look."""
+MOST_SIZES: Final = 16
+"""Frames in a round of a device that answers several requests in turn."""
 LONGEST_LOOK: Final = 16_384
 """At most so many at once: their intermediate arrays would leave the processor's cache."""
 
@@ -95,20 +97,21 @@ class Framer:
         Where nothing is held, runs are read in place: a large piece is never copied or kept.
         """
         data = bytes(data)
-        return [p.frames(data) if isinstance(p, _Span) else p for p in self._pieces(data)]
+        assert self._walk is None, "frames of several lengths come by feed_mixed"
+        return [p.frames(data) if isinstance(p, _Span) else p for p in self._pieces(data) if not isinstance(p, _Walk)]  # fmt: skip
 
     def feed_mixed(self, data: bytes) -> list[Mixed | Junk]:
         """The same for frames of several lengths: what stands between two pieces of junk is one piece."""
         data = bytes(data)
         out: list[Mixed | Junk] = []
-        held: list[_Span] = []
+        held: list[_Span | _Walk] = []
         for piece in self._pieces(data):
             if isinstance(piece, Junk):
                 if held:
                     out.append(Mixed.of(data, held))
                     held = []
                 out.append(piece)
-            elif piece.start < 0:  # began in an earlier read: only ever the first of a read
+            elif isinstance(piece, _Span) and piece.alone:  # only ever the first of a read
                 out.append(Mixed.of(piece.alone, [_Span(0, piece.size, piece.size)]))
             else:
                 held.append(piece)
@@ -171,17 +174,17 @@ class Framer:
 
     # -- runs --------------------------------------------------------------------------------
 
-    def _pieces(self, data: bytes) -> list[Junk | _Span]:
-        out: list[Junk | _Span] = []
+    def _pieces(self, data: bytes) -> list[Junk | _Span | _Walk]:
+        out: list[Junk | _Span | _Walk] = []
         at = 0
         while at < len(data):
             verdict: Verdict | None = None
             if not self._told and not len(self._buffer):
                 if spans := self._in_place(data, at):
                     self._tell_all(out)
+                    at = spans[-1].end
                     for span in spans:
                         _add(out, span)
-                    at = spans[-1].end
                     continue
                 if data[at] in self._starts:
                     verdict = self._rule(data[at : at + self._longest])
@@ -195,7 +198,7 @@ class Framer:
             at -= self._one_by_one(out, data, at, verdict)
         return out
 
-    def _alone(self, data: bytes, at: int, size: int, out: list[Junk | _Span]) -> int:
+    def _alone(self, data: bytes, at: int, size: int, out: list[Junk | _Span | _Walk]) -> int:
         """Take the frame of ``size`` bytes that stands at ``at``; returns where it ends."""
         if self._size != size:
             self._other = self._last
@@ -204,7 +207,7 @@ class Framer:
         return at + size
 
     def _one_by_one(
-        self, out: list[Junk | _Span], data: bytes, fresh: int, verdict: Verdict | None
+        self, out: list[Junk | _Span | _Walk], data: bytes, fresh: int, verdict: Verdict | None
     ) -> int:
         """Cut what is held; what stands behind a frame and came in this read is given back: how much."""
         while before := len(self._buffer):
@@ -229,46 +232,65 @@ class Framer:
                 break
         return 0
 
-    def _in_place(self, data: bytes, at: int) -> list[_Span]:
+    def _in_place(self, data: bytes, at: int) -> Sequence[_Span | _Walk]:
         """Whole frames that stand at ``at`` and are judged together; none where that is not worth it."""
         size = self._size
         if self._rows is None or not size or (len(data) - at) // size < WORTH_IT:
             return []
-        spans: list[_Span] = []
         step = FIRST_LOOK
-        while looked := self._ahead(data, at, step):
-            if (bad := self._first_bad(data, looked)) is not None:
-                return spans + bad
-            spans += looked
-            at, step = looked[-1].end, min(step * 8, LONGEST_LOOK)
+        if self._walk is not None:
+            walks: list[_Walk] = []
+            while looked := self._walked(data, at, step, walks[-1] if walks else None):
+                whole = self._whole(data, looked)
+                if len(whole.starts):
+                    walks.append(whole)
+                if whole is not looked:
+                    break
+                at, step = looked.end, min(step * 8, LONGEST_LOOK)
+            return walks
+        spans: list[_Span] = []
+        while ahead := self._ahead(data, at, step):
+            runs = [s.frames(data) for s in ahead if s.size == size]
+            good = self._rows(runs[0] if len(runs) == 1 else np.concatenate(runs))
+            if not good.all():
+                return spans + _first(ahead, size, int(np.argmin(good)))
+            spans += ahead
+            at, step = ahead[-1].end, min(step * 8, LONGEST_LOOK)
         return spans
 
-    def _first_bad(self, data: bytes, looked: list[_Span]) -> list[_Span] | None:
-        """What of the spans stands before a frame that is none; None when all are whole."""
+    def _walked(self, data: bytes, at: int, most: int, before: _Walk | None) -> _Walk | None:
+        """Up to ``most`` frames: as those before went round, or by what their headers say of their length."""
+        walk, end = self._walk, len(data)
+        assert walk is not None
+        if before is not None and len(cycle := before.cycle()):
+            rounds = min(most // len(cycle), (end - at) // int(cycle.sum()))
+            if rounds:
+                lengths = np.tile(cycle, rounds)
+                return _Walk(at + np.cumsum(lengths) - lengths, lengths)
+        starts: list[int] = []
+        sizes: list[int] = []
+        while len(starts) < most and at < end and (size := walk(data, at)) and at + size <= end:
+            starts.append(at)
+            sizes.append(size)
+            at += size
+        return _Walk(np.array(starts, np.intp), np.array(sizes, np.intp)) if starts else None
+
+    def _whole(self, data: bytes, looked: _Walk) -> _Walk:
+        """What of it stands before the first that is no frame."""
         assert self._rows is not None
-        if self._walk is None:
-            runs = [s.frames(data) for s in looked if s.size == self._size]
-            good = self._rows(runs[0] if len(runs) == 1 else np.concatenate(runs))
-            return None if good.all() else _first(looked, self._size, int(np.argmin(good)))
-        mixed, worst = Mixed.of(data, looked), len(looked)
-        for size in set(mixed.sizes.tolist()):
+        mixed, worst = Mixed.of(data, [looked]), len(looked.starts)
+        for size in set(looked.sizes.tolist()):
             which = np.flatnonzero(mixed.sizes == size)
             good = self._rows(mixed.frames(which))
             if not good.all():
                 worst = min(worst, int(which[np.argmin(good)]))
-        return None if worst == len(looked) else looked[:worst]
+        if worst == len(looked.starts):
+            return looked
+        return _Walk(looked.starts[:worst], looked.sizes[:worst])
 
     def _ahead(self, data: bytes, at: int, most: int) -> list[_Span]:
         """Where up to ``most`` frames would stand; a frame that only repeats is passed over by its bytes."""
         spans: list[_Span] = []
-        if self._walk is not None:
-            end = len(data)
-            while len(spans) < most and at < end and (size := self._walk(data, at)):
-                if at + size > end:
-                    break
-                spans.append(_Span(at, at + size, size))
-                at += size
-            return spans
         size, other = self._size, self._other
         while most > 0:
             there = data.find(other, at) if other else -1
@@ -282,7 +304,7 @@ class Framer:
                 at += len(other)
         return spans
 
-    def _tell_all(self, out: list[Junk | _Span]) -> None:
+    def _tell_all(self, out: list[Junk | _Span | _Walk]) -> None:
         if self._junk:
             told: list[bytes | Junk] = []
             self._tell(told)
@@ -297,6 +319,10 @@ class _Span(NamedTuple):
     size: int
     alone: bytes = b""
 
+    def walk(self) -> _Walk:
+        starts = np.arange(self.start, self.end, self.size, dtype=np.intp)
+        return _Walk(starts, np.full(len(starts), self.size, np.intp))
+
     def frames(self, data: bytes) -> Frames:
         if self.start < 0:
             return np.frombuffer(self.alone, np.uint8).reshape(1, -1)
@@ -304,6 +330,24 @@ class _Span(NamedTuple):
         return np.frombuffer(data, np.uint8, count * self.size, self.start).reshape(
             count, self.size
         )
+
+
+class _Walk(NamedTuple):
+    """Where frames of several lengths stand in what was read, one behind the other."""
+
+    starts: NDArray[np.intp]
+    sizes: NDArray[np.intp]
+
+    @property
+    def end(self) -> int:
+        return int(self.starts[-1] + self.sizes[-1])
+
+    def cycle(self) -> NDArray[np.intp]:
+        """The lengths that go round, in the order in which they would go on; empty where none do."""
+        for k in range(1, min(MOST_SIZES, len(self.sizes) // 2) + 1):
+            if not (self.sizes[k:] != self.sizes[:-k]).any():
+                return self.sizes[-k:]
+        return self.sizes[:0]
 
 
 def _first(spans: list[_Span], size: int, count: int) -> list[_Span]:
@@ -326,16 +370,14 @@ class Mixed(NamedTuple):
     sizes: NDArray[np.intp]
 
     @classmethod
-    def of(cls, data: bytes, spans: list[_Span]) -> Mixed:
-        """The frames of ``spans``, which stand in ``data``."""
+    def of(cls, data: bytes, pieces: Sequence[_Span | _Walk]) -> Mixed:
+        """The frames of ``pieces``, which stand in ``data``."""
+        walks = [piece if isinstance(piece, _Walk) else piece.walk() for piece in pieces]
         whole = np.frombuffer(data, np.uint8)
-        if all(s.end - s.start == s.size for s in spans):
-            rows = np.array([s[:3] for s in spans], np.intp)
-            return cls(whole, rows[:, 0], rows[:, 2])
-        starts = [np.arange(s.start, s.end, s.size, dtype=np.intp) for s in spans]
-        counts = [len(some) for some in starts]
-        sizes = np.repeat(np.array([s.size for s in spans], np.intp), counts)
-        return cls(whole, np.concatenate(starts), sizes)
+        if len(walks) == 1:
+            return cls(whole, *walks[0])
+        starts, sizes = (np.concatenate(each) for each in zip(*walks, strict=True))
+        return cls(whole, starts, sizes)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -355,10 +397,15 @@ class Mixed(NamedTuple):
         return np.lib.stride_tricks.sliding_window_view(self.data, size)[self.starts[which]]
 
 
-def _add(out: list[Junk | _Span], span: _Span) -> None:
+def _add(out: list[Junk | _Span | _Walk], span: _Span | _Walk) -> None:
     """Append a span, or lengthen the one that ends where it begins."""
     last = out[-1] if out else None
-    if isinstance(last, _Span) and last.end == span.start and last.size == span.size:
+    if (
+        isinstance(last, _Span)
+        and isinstance(span, _Span)
+        and last.end == span.start
+        and last.size == span.size
+    ):
         out[-1] = _Span(last.start, span.end, span.size)
     else:
         out.append(span)

@@ -112,21 +112,18 @@ def woven(parts: Sequence[Part], marks: Sequence[Mark]) -> list[Event]:
     order = np.argsort(numbers, kind="stable")
     told = kinds[order]
     cuts = changes(told)
-    counts = np.bincount(told[cuts[:-1]], minlength=len(parts))
-    singles = [
-        iter(block.singles()) if counts[k] == len(block) else None
-        for k, (_, block) in enumerate(parts)
-    ]
+    runs = told[cuts[:-1]]
+    if len(runs) == len(numbers):  # no two samples of a kind behind each other
+        flat: list[Event] = [one for _, block in parts for one in block.singles()]
+        flat += [event for _, event in marks]
+        return [flat[i] for i in order.tolist()]
     begun = [0] * len(parts)
     out: list[Event] = []
-    kinds_of_runs = told[cuts[:-1]].tolist()
-    for kind, start, end in zip(kinds_of_runs, cuts, cuts[1:], strict=False):
+    for kind, start, end in zip(runs.tolist(), cuts, cuts[1:], strict=False):
         if kind >= len(parts):
             out.append(marks[kind - len(parts)][1])
-        elif (one := singles[kind]) is not None:
-            out.append(next(one))
-        else:
-            first = begun[kind]
-            begun[kind] = first + end - start
-            out.append(parts[kind][1][first : begun[kind]])
+            continue
+        first = begun[kind]
+        begun[kind] = first + end - start
+        out.append(parts[kind][1][first : begun[kind]])
     return out

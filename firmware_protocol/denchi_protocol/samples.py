@@ -261,12 +261,14 @@ class SampleBlock:
         names, n = tuple(self.columns), len(self)
         parts = zip(*(list(column.reshape(-1, 1)) for column in self.columns.values()), strict=True)
         rows = map(dict, map(zip, repeat(names, n), parts)) if names else ({} for _ in range(n))
+        flags = self.quality.reshape(-1, 1)
+        alike = n > 0 and not (self.quality != self.quality[0]).any()
         # Loops of the interpreter's own: a block a frame is all that some families have.
         blocks = list(map(object.__new__, repeat(SampleBlock, n)))
         for name, values in (
             ("t_ns", self.t_ns.reshape(-1, 1)),
             ("columns", rows),
-            ("quality", self.quality.reshape(-1, 1)),
+            ("quality", repeat(flags[0], n) if alike else flags),
         ):
             deque(map(getattr(SampleBlock, name).__set__, blocks, values), maxlen=0)
         return blocks
