@@ -19,6 +19,8 @@ from denchi_protocol.codec import Frames
 JUNK_PIECE: Final = 64
 WORTH_IT: Final = 4
 """Fewer frames are cheaper one by one."""
+WORTH_WALKING: Final = 16
+"""The same where they differ in length: each length is judged by itself."""
 FIRST_LOOK: Final = 32
 """So many frames are judged at first, then eight times as many: a short run must not cost a long look."""
 MOST_SIZES: Final = 16
@@ -235,7 +237,8 @@ class Framer:
     def _in_place(self, data: bytes, at: int) -> Sequence[_Span | _Walk]:
         """Whole frames that stand at ``at`` and are judged together; none where that is not worth it."""
         size = self._size
-        if self._rows is None or not size or (len(data) - at) // size < WORTH_IT:
+        least = WORTH_IT if self._walk is None else WORTH_WALKING
+        if self._rows is None or not size or (len(data) - at) // size < least:
             return []
         step = FIRST_LOOK
         if self._walk is not None:

@@ -49,7 +49,7 @@ class Value:
 
     ``none``: sums of parts that say "not measured"; ``none_flag`` is then added to the quality.
     ``minus``: a part and its value that mean the number is below zero. ``divide``: the product is
-    divided by it, rounded half up.
+    divided by it, rounded half up. ``most``: a count further from zero is no measurement.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Value:
     none_flag: Quality = Quality.NONE
     minus: tuple[Part, int] | None = None
     divide: int = 1
+    most: int | None = None
 
 
 def value(name: str, at: int, code: str, scale: int = 1, **more: object) -> Value:
@@ -189,7 +190,7 @@ def _step(v: Value, index: dict[tuple[int, str], int]) -> _Step:
     widest = max(abs(e) for e in ends)
     at = tuple((index[p.at, p.code], p.weight) for p in v.parts)
     minus = None if v.minus is None else (index[v.minus[0].at, v.minus[0].code], v.minus[1])
-    plain = len(at) == 1 and at[0][1] == 1 and not v.add and not v.none and not minus and v.divide == 1  # fmt: skip
+    plain = len(at) == 1 and at[0][1] == 1 and not v.add and not v.none and not minus and v.divide == 1 and v.most is None  # fmt: skip
     return _Step(v, at, minus, plain, widest < _FITS)
 
 
@@ -203,6 +204,8 @@ def _counted(step: _Step, raw: list[int] | tuple[int, ...]) -> int | None:
     counted = (total + v.add) * v.scale
     if v.divide != 1:
         counted = (counted + v.divide // 2) // v.divide
+    if v.most is not None and abs(counted) > v.most:
+        return MISSING
     return -counted if step.minus is not None and raw[step.minus[0]] == step.minus[1] else counted
 
 
@@ -216,6 +219,8 @@ def _column(step: _Step, fields: NDArray[np.void], column: Int32s, quality: Flag
         counted = (counted + v.divide // 2) // v.divide
     if step.minus is not None:
         counted = np.where(fields[f"f{step.minus[0]}"] == step.minus[1], -counted, counted)
+    if v.most is not None:
+        counted[np.abs(counted) > v.most] = MISSING
     if not step.narrow:
         counted[np.abs(counted) >= _FITS] = MISSING
     for code in v.none:

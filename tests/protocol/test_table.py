@@ -54,6 +54,7 @@ def values(draw: st.DrawFn, name: str) -> Value:
         none_flag=draw(st.sampled_from((Quality.NONE, Quality.FAULT_CODE))),
         minus=draw(st.one_of(st.none(), st.tuples(parts, st.integers(0, 1)))),
         divide=draw(st.sampled_from((1, 1, 128))),
+        most=draw(st.sampled_from((None, None, 1_000_000))),
     )
 
 
