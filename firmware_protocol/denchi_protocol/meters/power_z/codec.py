@@ -22,7 +22,7 @@ from denchi_protocol.codec import (
 )
 from denchi_protocol.devclock import DeviceClock
 from denchi_protocol.errors import LocalProtocolError
-from denchi_protocol.fields import as_frames, check_run, counts, signed, unsigned
+from denchi_protocol.fields import as_frames, check_run, unsigned
 from denchi_protocol.framing import Framer, Junk
 from denchi_protocol.meters.power_z.packets import (
     ADC,
@@ -35,6 +35,8 @@ from denchi_protocol.meters.power_z.packets import (
     SAMPLE,
     STARTS,
     Packet,
+    adc_size,
+    check_queue,
     check_rows,
     packets,
     pd_events,
@@ -44,6 +46,7 @@ from denchi_protocol.meters.power_z.packets import (
 from denchi_protocol.meters.power_z.stream import MS, SequenceClock
 from denchi_protocol.polling import Poller
 from denchi_protocol.samples import MISSING, TIME_STEP_NS, Int64s, Quality, SampleBlock
+from denchi_protocol.table import Table, value
 
 GET_DATA: Final = 0x0C
 BOTH: Final = ADC | PD
@@ -58,6 +61,30 @@ STREAM_NS: Final = 2_000 * MS
 """This long after samples of a stream, ADC packets lend it their temperature and add no samples."""
 STATUS_NS: Final = 1_000 * MS
 """PD status is told as a sample (mV, mA) only where nothing finer has come for this long."""
+
+ADC_TABLE: Final = Table(
+    min(ADC_SIZES),
+    value("vbus_uv", 0, "<i"),
+    value("ibus_ua", 4, "<i"),
+    # 1/128 degC, rounded half up to the milli-degree; negative ones too.
+    value(
+        "temp_mc.meter", 24, "<h", 1000,
+        divide=128, none=(NO_TEMPERATURE,), none_flag=Quality.FAULT_CODE,
+    ),
+    *(
+        value(name, at, "<H", 100)
+        for name, at in (("cc1_uv", 26), ("cc2_uv", 28), ("dp_uv", 30), ("dm_uv", 32))
+    ),
+    flag=Quality.UNCHECKED,
+)  # fmt: skip
+STATUS_TABLE: Final = Table(
+    PD_STATUS,
+    value("vbus_uv", 4, "<H", 1000),
+    value("ibus_ua", 6, "<h", 1000),
+    value("cc1_uv", 8, "<H", 1000),
+    value("cc2_uv", 10, "<H", 1000),
+    flag=Quality.UNCHECKED,
+)
 
 ORDER: Final = {ADC: 0, QUEUE: 1, PD: 2}
 """A stream's newest sample takes the ADC packet's temperature along."""
@@ -132,6 +159,9 @@ class PowerZCodec:
                 if piece.data.strip(b"\0"):  # zeros fill up a HID report
                     events.append(Rejected(t_ns, piece.reason, piece.data))
             elif not isinstance(piece, bytes):
+                if (size := adc_size(piece)) and not self._streams(t_ns):
+                    self._adcs(piece, size, t_ns, events)
+                    continue
                 at = 0
                 while at < len(piece):
                     if steady := self._steady(piece[at:], t_ns, events):
@@ -143,9 +173,9 @@ class PowerZCodec:
 
     def _steady(self, rows: Frames, t_ns: int, events: list[Event]) -> int:
         """Replies of a stream that goes on evenly are read at once: how many."""
-        if len(rows) < 2 or self._lent is not None or not check_rows(rows[:2]).all():
+        if len(rows) < 2 or self._lent is not None or not check_queue(rows[:2]).all():
             return 0
-        good = check_rows(rows)
+        good = check_queue(rows)
         rows = rows if good.all() else rows[: int(np.argmin(good))]
         count = (rows.shape[1] - 8) // QUEUE_SIZE
         steady = self._sequence.steady(queue_samples(rows)["seq"].astype(np.int64), count)
@@ -157,6 +187,16 @@ class PowerZCodec:
                 self._answered(number, t_ns)
         self._samples(np.ascontiguousarray(rows[:, 8:]).reshape(-1, QUEUE_SIZE), t_ns, events)
         return steady
+
+    def _streams(self, t_ns: int) -> bool:
+        return self._stream_ns is not None and t_ns - self._stream_ns < STREAM_NS
+
+    def _adcs(self, rows: Frames, size: int, t_ns: int, events: list[Event]) -> None:
+        """Replies of one ADC packet each, with nothing to tell behind it."""
+        for number in rows[:, 1].tolist() if self._poller.in_flight is not None else ():
+            self._answered(number, t_ns)
+        self._fine_ns = t_ns
+        events.append(self.decode_run(rows[:, 8 : 8 + size], self._stamps(len(rows), t_ns)))
 
     def _answered(self, number: int, t_ns: int) -> None:
         flight = self._poller.in_flight
@@ -181,17 +221,19 @@ class PowerZCodec:
     def _adc(self, packet: Packet, t_ns: int, events: list[Event], *, streams: bool) -> None:
         self._fine_ns = t_ns
         payload = as_frames(packet.payload)
-        if streams or (self._stream_ns is not None and t_ns - self._stream_ns < STREAM_NS):
+        if streams or self._streams(t_ns):
             self._lent = self.decode_run(payload, np.array([t_ns], np.int64))
         else:
-            events.append(self.decode_run(payload, self._stamp(t_ns)))
+            events.append(self.decode_run(payload, self._stamps(1, t_ns)))
 
-    def _stamp(self, t_ns: int) -> Int64s:
-        """The arrival, or a step after the sample before where two came in one read."""
+    def _stamps(self, n: int, t_ns: int) -> Int64s:
+        """The arrival, or a step after the sample before where several came in one read."""
         if self._last_ns is not None:
             t_ns = max(t_ns, self._last_ns + TIME_STEP_NS)
-        self._last_ns = t_ns
-        return np.array([t_ns], np.int64)
+        self._last_ns = t_ns + (n - 1) * TIME_STEP_NS
+        if n == 1:
+            return np.array((t_ns,), np.int64)
+        return np.arange(t_ns, self._last_ns + 1, TIME_STEP_NS, dtype=np.int64)
 
     def _queue(self, packet: Packet, t_ns: int, events: list[Event]) -> None:
         rows = np.frombuffer(packet.payload, np.uint8).reshape(-1, QUEUE_SIZE)
@@ -220,7 +262,7 @@ class PowerZCodec:
         now_ms = int(unsigned(status, 0, 4, little=True)[0])
         found = pd_events(packet.payload) or []
         if self._fine_ns is None or t_ns - self._fine_ns > STATUS_NS:
-            events.append(self.decode_run(status, self._stamp(t_ns)))
+            events.append(self.decode_run(status, self._stamps(1, t_ns)))
         if not found:
             return
         # Ages before the status; what claims to be newer than it came with it.
@@ -244,32 +286,16 @@ class PowerZCodec:
         check_run(frames, t_ns)
         width = frames.shape[1]
         if width in ADC_SIZES:
-            return _adc_block(frames, t_ns)
+            return ADC_TABLE.block(frames, t_ns)
         if width == QUEUE_SIZE:
             return _queue_block(frames, t_ns, None)
         if width == PD_STATUS:
-            return _status_block(frames, t_ns)
+            return STATUS_TABLE.block(frames, t_ns)
         raise LocalProtocolError(f"no packet of a POWER-Z is {width} bytes long")
 
 
 def _flags(n: int) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
     return np.full(n, Quality.UNCHECKED, np.uint16)
-
-
-def _adc_block(frames: Frames, t_ns: Int64s) -> SampleBlock:
-    raw = signed(frames, 24, 2, little=True)
-    none = raw == NO_TEMPERATURE
-    # 1/128 degC, rounded half up to the milli-degree; negative ones too.
-    columns = {
-        "vbus_uv": counts(signed(frames, 0, 4, little=True)),
-        "ibus_ua": counts(signed(frames, 4, 4, little=True)),
-        "temp_mc.meter": counts((raw * 1000 + 64) // 128, ~none),
-    }
-    for name, at in (("cc1_uv", 26), ("cc2_uv", 28), ("dp_uv", 30), ("dm_uv", 32)):
-        columns[name] = counts(unsigned(frames, at, 2, little=True) * 100)
-    flags = _flags(len(frames))
-    flags[none] |= np.uint16(Quality.FAULT_CODE)
-    return SampleBlock(t_ns, columns, flags)
 
 
 def _queue_block(frames: Frames, t_ns: Int64s, step_ms: int | None) -> SampleBlock:
@@ -285,13 +311,3 @@ def _queue_block(frames: Frames, t_ns: Int64s, step_ms: int | None) -> SampleBlo
         scaled = raw[name].astype(np.int32) * np.int32(100 if step_ms == 500 else 1000)
         columns[f"{name}_uv"] = none if step_ms is None else scaled
     return SampleBlock(t_ns, columns, _flags(len(raw)))
-
-
-def _status_block(frames: Frames, t_ns: Int64s) -> SampleBlock:
-    columns = {
-        "vbus_uv": counts(unsigned(frames, 4, 2, little=True) * 1000),
-        "ibus_ua": counts(signed(frames, 6, 2, little=True) * 1000),
-        "cc1_uv": counts(unsigned(frames, 8, 2, little=True) * 1000),
-        "cc2_uv": counts(unsigned(frames, 10, 2, little=True) * 1000),
-    }
-    return SampleBlock(t_ns, columns, _flags(len(frames)))
