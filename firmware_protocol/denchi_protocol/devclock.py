@@ -40,6 +40,18 @@ class DeviceClock:
         self._last_t_ns = int(rising[-1])
         return rising
 
+    def even(self, first_ns: int, step_ns: int, n: int, arrival_ns: int) -> Int64s:
+        """``stamps`` of n device times from ``first_ns`` on, ``step_ns`` apart, which need not be made."""
+        if n == 1:
+            return self.stamps(np.array([first_ns], np.int64), arrival_ns)
+        last_ns = first_ns + (n - 1) * step_ns
+        start = first_ns + self._follow(first_ns, last_ns, arrival_ns)
+        t_ns = np.arange(start, start + n * step_ns, step_ns, dtype=np.int64)
+        if self._last_t_ns is not None and start <= self._last_t_ns:
+            t_ns = np.maximum(t_ns, self._last_t_ns + 1 + np.arange(n, dtype=np.int64))
+        self._last_t_ns = int(t_ns[-1])
+        return t_ns
+
     def each(self, device_ns: list[int], arrival_ns: int) -> list[int]:
         """Stamps of samples that are handed over one by one at ``arrival_ns``, however they were read."""
         out = []

@@ -36,11 +36,10 @@ from denchi_protocol.meters.power_z.packets import (
     STARTS,
     Packet,
     adc_size,
-    check_queue,
     check_rows,
+    headed_queue,
     packets,
     pd_events,
-    queue_samples,
     rule,
 )
 from denchi_protocol.meters.power_z.stream import MS, SequenceClock
@@ -85,6 +84,24 @@ STATUS_TABLE: Final = Table(
     value("cc2_uv", 10, "<H", 1000),
     flag=Quality.UNCHECKED,
 )
+
+QUEUE_TABLES: Final = {
+    slow: Table(
+        QUEUE_SIZE,
+        value("vbus_uv", 4, "<i"),
+        value("ibus_ua", 8, "<i"),
+        *(
+            value(name, at, "<H", 100 if slow else 1000)
+            for name, at in (("cc1_uv", 12), ("cc2_uv", 14), ("dp_uv", 16), ("dm_uv", 18))
+        ),
+        flag=Quality.UNCHECKED,
+    )
+    for slow in (False, True)
+}
+"""Stream samples; the scale of the lines depends on the rate."""
+LENT: Final = ("temp_mc.meter", "cc1_uv", "cc2_uv", "dp_uv", "dm_uv")
+"""What an ADC packet lends the newest sample of a stream; the first is in no sample of its own."""
+STEADY_REPLIES: Final = 128
 
 ORDER: Final = {ADC: 0, QUEUE: 1, PD: 2}
 """A stream's newest sample takes the ADC packet's temperature along."""
@@ -173,19 +190,22 @@ class PowerZCodec:
 
     def _steady(self, rows: Frames, t_ns: int, events: list[Event]) -> int:
         """Replies of a stream that goes on evenly are read at once: how many."""
-        if len(rows) < 2 or self._lent is not None or not check_queue(rows[:2]).all():
+        if len(rows) < 2 or self._lent is not None or not headed_queue(rows[:2]).all():
             return 0
-        good = check_queue(rows)
+        # In slices that stay in the processor's cache.
+        rows = rows[:STEADY_REPLIES]
+        good = headed_queue(rows)
         rows = rows if good.all() else rows[: int(np.argmin(good))]
         count = (rows.shape[1] - 8) // QUEUE_SIZE
-        steady = self._sequence.steady(queue_samples(rows)["seq"].astype(np.int64), count)
+        samples = np.ascontiguousarray(rows[:, 8:]).reshape(-1, QUEUE_SIZE)
+        steady = self._sequence.steady(samples.view(SAMPLE)["seq"][:, 0], count)
         if steady < 2:
             return 0
-        rows = rows[:steady]
         if self._poller.in_flight is not None:
-            for number in rows[:, 1].tolist():
+            for number in rows[:steady, 1].tolist():
                 self._answered(number, t_ns)
-        self._samples(np.ascontiguousarray(rows[:, 8:]).reshape(-1, QUEUE_SIZE), t_ns, events)
+        n = steady * count
+        self._placed(samples[:n], self._sequence.go_on(n, t_ns), t_ns, events)
         return steady
 
     def _streams(self, t_ns: int) -> bool:
@@ -241,16 +261,20 @@ class PowerZCodec:
 
     def _samples(self, rows: Frames, t_ns: int, events: list[Event]) -> None:
         stamps, gaps = self._sequence.place(rows.view(SAMPLE)["seq"][:, 0].astype(np.int64), t_ns)
-        self._stream_ns = self._fine_ns = t_ns
         events += gaps
-        if self._last_ns is not None:
+        self._placed(rows, stamps, t_ns, events)
+
+    def _placed(self, rows: Frames, stamps: Int64s, t_ns: int, events: list[Event]) -> None:
+        """Samples with their stamps, and what an ADC packet lends the newest of them."""
+        self._stream_ns = self._fine_ns = t_ns
+        if self._last_ns is not None and stamps[0] <= self._last_ns:
             ramp = np.arange(1, len(stamps) + 1, dtype=np.int64)
             stamps = np.maximum(stamps, self._last_ns + ramp)
         self._last_ns = int(stamps[-1])
         block = _queue_block(rows, stamps, self._sequence.step_ms)
         if self._lent is not None:
             columns = dict(block.columns)
-            for name in ("temp_mc.meter", "cc1_uv", "cc2_uv", "dp_uv", "dm_uv"):
+            for name in LENT:
                 column = columns[name].copy()
                 column[-1] = self._lent.columns[name][0]
                 columns[name] = column
@@ -294,20 +318,9 @@ class PowerZCodec:
         raise LocalProtocolError(f"no packet of a POWER-Z is {width} bytes long")
 
 
-def _flags(n: int) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
-    return np.full(n, Quality.UNCHECKED, np.uint16)
-
-
 def _queue_block(frames: Frames, t_ns: Int64s, step_ms: int | None) -> SampleBlock:
-    raw = np.ascontiguousarray(frames).reshape(-1).view(SAMPLE)
-    none = np.full(len(raw), MISSING, np.int32)
-    columns = {
-        "vbus_uv": raw["v"].astype(np.int32),
-        "ibus_ua": raw["a"].astype(np.int32),
-        "temp_mc.meter": none,
-    }
-    for name in ("cc1", "cc2", "dp", "dm"):
-        # At most 65,535 counts: the product fits int32.
-        scaled = raw[name].astype(np.int32) * np.int32(100 if step_ms == 500 else 1000)
-        columns[f"{name}_uv"] = none if step_ms is None else scaled
-    return SampleBlock(t_ns, columns, _flags(len(raw)))
+    columns, quality = QUEUE_TABLES[step_ms == 500].read(frames)
+    none = np.full(len(frames), MISSING, np.int32)
+    for name in LENT if step_ms is None else LENT[:1]:
+        columns[name] = none
+    return SampleBlock.trusted(t_ns, columns, quality)

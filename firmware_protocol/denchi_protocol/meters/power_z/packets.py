@@ -152,8 +152,8 @@ def check_rows(rows: Frames) -> NDArray[np.bool_]:
     return check_queue(rows)
 
 
-def check_queue(rows: Frames) -> NDArray[np.bool_]:
-    """Replies of one AdcQueue packet."""
+def headed_queue(rows: Frames) -> NDArray[np.bool_]:
+    """Which rows (n, length) have the header of a reply of one AdcQueue packet of that length."""
     count, rest = divmod(rows.shape[1] - 8, QUEUE_SIZE)
     if rest or not 0 < count < 64:
         return np.zeros(len(rows), np.bool_)
@@ -163,7 +163,15 @@ def check_queue(rows: Frames) -> NDArray[np.bool_]:
         & ((rows[:, 2] > 63) | (rows[:, 3] != 0))
         & np.logical_and.reduce(rows[:, 4:8] == header, axis=1)
     )
-    volts = queue_samples(rows)["v"].reshape(len(rows), count)
+    return good
+
+
+def check_queue(rows: Frames) -> NDArray[np.bool_]:
+    """Replies of one AdcQueue packet."""
+    good = headed_queue(rows)
+    if not good.any():
+        return good
+    volts = queue_samples(rows)["v"].reshape(len(rows), -1)
     if volts.size and max(int(volts.max()), -int(volts.min())) >= 80_000_000:
         good &= (np.abs(volts.astype(np.int64)) < 80_000_000).all(axis=1)
     return good
