@@ -25,8 +25,8 @@ FIRST_LOOK: Final = 32
 """So many frames are judged at first, then eight times as many: a short run must not cost a long look."""
 MOST_SIZES: Final = 16
 """Frames in a round of a device that answers several requests in turn."""
-LONGEST_LOOK: Final = 16_384
-"""At most so many at once: their intermediate arrays would leave the processor's cache."""
+LOOK_BYTES: Final = 1 << 18
+"""At most about so much at once: intermediate arrays of more would leave the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +240,7 @@ class Framer:
         least = WORTH_IT if self._walk is None else WORTH_WALKING
         if self._rows is None or not size or (len(data) - at) // size < least:
             return []
-        step = FIRST_LOOK
+        step, longest = FIRST_LOOK, max(FIRST_LOOK, LOOK_BYTES // size)
         if self._walk is not None:
             walks: list[_Walk] = []
             while looked := self._walked(data, at, step, walks[-1] if walks else None):
@@ -249,7 +249,7 @@ class Framer:
                     walks.append(whole)
                 if whole is not looked:
                     break
-                at, step = looked.end, min(step * 8, LONGEST_LOOK)
+                at, step = looked.end, min(step * 8, longest)
             return walks
         spans: list[_Span] = []
         while ahead := self._ahead(data, at, step):
@@ -258,7 +258,7 @@ class Framer:
             if not good.all():
                 return spans + _first(ahead, size, int(np.argmin(good)))
             spans += ahead
-            at, step = ahead[-1].end, min(step * 8, LONGEST_LOOK)
+            at, step = ahead[-1].end, min(step * 8, longest)
         return spans
 
     def _walked(self, data: bytes, at: int, most: int, before: _Walk | None) -> _Walk | None:

@@ -166,10 +166,13 @@ class Table:
         columns: dict[str, Int32s] = {}
         for name, step in zip(self.names, self._steps, strict=True):
             column = np.empty(n, np.int32)
-            if step.plain and step.narrow:
-                np.multiply(fields[f"f{step.at[0][0]}"], np.int32(step.of.scale), out=column, casting="unsafe", dtype=np.int32)  # fmt: skip
-            else:
+            field, scale = fields[f"f{step.at[0][0]}"], step.of.scale
+            if not step.plain or not (step.narrow or _small(field, scale)):
                 _column(step, fields, column, quality)
+            elif scale == 1:
+                column[:] = field
+            else:
+                np.multiply(field, np.int32(scale), out=column, casting="unsafe", dtype=np.int32)
             columns[name] = column
         return columns, quality
 
