@@ -101,7 +101,7 @@ QUEUE_TABLES: Final = {
 """Stream samples; the scale of the lines depends on the rate."""
 LENT: Final = ("temp_mc.meter", "cc1_uv", "cc2_uv", "dp_uv", "dm_uv")
 """What an ADC packet lends the newest sample of a stream; the first is in no sample of its own."""
-STEADY_REPLIES: Final = 128
+STEADY_REPLIES: Final = 1024
 
 ORDER: Final = {ADC: 0, QUEUE: 1, PD: 2}
 """A stream's newest sample takes the ADC packet's temperature along."""

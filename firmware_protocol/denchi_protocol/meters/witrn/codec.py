@@ -90,7 +90,7 @@ def _rule(view: bytes) -> Verdict:
 
 _SUMS: Final = np.zeros((REPORT, 2), np.float32)
 _SUMS[8:62, 0] = _SUMS[:8, 1] = 1
-_SLICE: Final = 512
+_SLICE: Final = 2048
 
 
 def _check_rows(rows: Frames) -> NDArray[np.bool_]:
@@ -231,25 +231,29 @@ class WitrnCodec:
         check_run(frames, t_ns)
         out = np.empty((len(_ORDER) + 1, len(frames)), np.int32)
         # In slices that stay in the processor's cache: large intermediate arrays cost their pages.
-        for at in range(0, len(frames), _SLICE):
-            _decode(frames[at : at + _SLICE], out[:, at : at + _SLICE])
+        with np.errstate(invalid="ignore"):
+            for at in range(0, len(frames), _SLICE):
+                _decode(frames[at : at + _SLICE], out[:, at : at + _SLICE])
         columns = {name: out[i] for i, name in _ORDER.items()}
         columns[self._probe] = out[3]
-        return SampleBlock(t_ns, columns)
+        return SampleBlock.trusted(t_ns, columns, np.zeros(len(frames), np.uint16))
 
 
 def _decode(frames: Frames, out: Int32s) -> None:
     """Fill ``out`` (8, n): D+, D-, board, probe, volts, amperes, CC1, CC2."""
     values = _floats(frames, 30, 6)
-    # All six quantities in one step; not a number and what cannot be fail every comparison.
-    with np.errstate(invalid="ignore"):
-        scaled = np.rint(values * _PER_SI)
+    # All six quantities in one step; not a number fails every comparison.
+    scaled = values * _PER_SI
+    np.rint(scaled, out=scaled)
+    low, high = scaled.min(axis=1, keepdims=True), scaled.max(axis=1, keepdims=True)
+    usual = bool(((high < _LIMIT) & (low > -_LIMIT)).all() and values[3].min() >= NO_PROBE_C)
+    none = values[2] == NOT_MEASURED_C
+    if not usual or none.any():
         fits = np.abs(scaled) < _LIMIT
-        fits[2] &= values[2] != NOT_MEASURED_C
+        fits[2] &= ~none
         fits[3] &= values[3] >= NO_PROBE_C
-        if not fits.all():
-            scaled[~fits] = MISSING
-        out[:6] = scaled
+        scaled[~fits] = MISSING
+    out[:6] = scaled
     cc = frames[:, 55:57].T
     out[6:] = cc
     out[6:] *= 100_000
