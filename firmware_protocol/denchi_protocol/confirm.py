@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from denchi_protocol.codec import Event, Rejected
 from denchi_protocol.samples import MISSING, Quality, SampleBlock, channel
@@ -34,13 +35,25 @@ class Confirm:
         )
         if len(block) == 1:
             return self._one(unchecked, t_ns)
-        if self._even(unchecked):
-            for name, column in unchecked.columns.items():
-                if (last := int(column[-1])) != MISSING:
-                    self._last[name] = last
-            held, self._held = self._held, None
-            return [unchecked] if held is None else [held, unchecked]
-        return [event for one in unchecked.singles() for event in self._one(one, t_ns)]
+        agrees = self._agreeing(unchecked)
+        if agrees is None:
+            return [event for one in unchecked.singles() for event in self._one(one, t_ns)]
+        events: list[Event] = []
+        at, n = 0, len(block)
+        jumps = [*np.flatnonzero(~agrees).tolist(), n]
+        while at < n:
+            if at == 0 or self._held is not None or at == jumps[0]:
+                events += self._one(unchecked[at : at + 1], t_ns)
+                if at == jumps[0]:
+                    jumps.pop(0)
+                at += 1
+                continue
+            events.append(unchecked[at : jumps[0]])
+            at = jumps[0]
+            self._last.update(
+                {name: int(c[at - 1]) for name, c in unchecked.columns.items() if int(c[at - 1]) != MISSING}
+            )  # fmt: skip
+        return events
 
     def _one(self, unchecked: SampleBlock, t_ns: int) -> list[Event]:
         agrees = True
@@ -60,24 +73,21 @@ class Confirm:
             return [Rejected(t_ns, "a jump that the next report did not confirm")]
         return []
 
-    def _even(self, block: SampleBlock) -> bool:
-        """Whether each sample stands beside the one before it, in columns measured always or never."""
+    @staticmethod
+    def _agreeing(block: SampleBlock) -> NDArray[np.bool_] | None:
+        """Bool (n,): whether a sample stands beside the one before it (the first one always does).
+
+        None where a column is measured now and then only: then the one before may be further back.
+        """
+        agrees = np.ones(len(block), np.bool_)
         for name, column in block.columns.items():
-            low = int(column.min())
+            low, high = int(column.min()), int(column.max())
             if low == MISSING:
-                if int(column.max()) != MISSING:
-                    return False
-                continue
-            limit = _step(name)
-            first = int(column[0])
-            if abs(first - self._last.get(name, first)) > limit:
-                return False
-            if int(column.max()) - low <= limit:
-                continue  # the usual case
-            steps = np.abs(np.diff(column.astype(np.int64)))
-            if int(steps.max()) > limit:
-                return False
-        return True
+                if high != MISSING:
+                    return None
+            elif high - low > _step(name):
+                agrees[1:] &= np.abs(np.diff(column.astype(np.int64))) <= _step(name)
+        return agrees
 
 
 @lru_cache(maxsize=256)

@@ -32,6 +32,9 @@ KNOWN: Final = range(0x90, 0x99)
 MAX_CELLS: Final = 48
 MAX_PROBES: Final = 16
 ZERO_CURRENT: Final = 30_000
+NOTHING: Final = slice(0, 0)
+STATES: Final = {STATE: slice(4, 7), COUNTS: slice(4, 6), FAILURES: slice(4, 12)}
+"""Bytes whose change is told at once; counters are told once an arrival."""
 PACK_TABLE: Final = Table(
     LENGTH,
     value("pack_uv", 4, ">H", 100_000),
@@ -112,6 +115,8 @@ class DalyCodec:
         self._clock = ArrivalClock()
         self._told: dict[int, tuple[int, bytes]] = {}
         """What each command's frame last told, and when it came."""
+        self._left: dict[int, bytes] = {}
+        """The last frame of each command that has not told."""
 
     def _requests(self) -> list[bytes]:
         self._rounds += 1
@@ -203,8 +208,8 @@ class DalyCodec:
         if even:
             for kind in set(command[beside].tolist()):
                 at = np.flatnonzero(command == kind)
-                told = rows[at, 10:12] if kind == PACK else rows[at, 4:12]
-                beside[at[1:]] = (told[1:] != told[:-1]).any(axis=1)
+                told = rows[at][:, STATES.get(kind, NOTHING)]
+                beside[at[1:-1]] = (told[1:-1] != told[:-2]).any(axis=1)
             self._amps_raw = None  # none of the signs is wrong
         marks: list[Mark] = []
         for i in np.flatnonzero(beside).tolist():
@@ -236,6 +241,11 @@ class DalyCodec:
         if command == CELLS:
             return -(-self._cells // 3)
         return -(-self._probes // 7) if command == TEMPERATURES else 1
+
+    def finish(self, t_ns: int) -> list[Event]:
+        """The counters that have not been told, at the end of a recording."""
+        left, self._left = self._left, {}
+        return [event for frame in left.values() for event in self._telling(frame, t_ns)]
 
     def decode_run(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
         """Decode checked replies of one command (n, 13 x frames a reply).
@@ -290,19 +300,24 @@ class DalyCodec:
         return [self.decode_run(as_frames(frame), self._clock.stamps(1, t_ns)), *beside]
 
     def _beside(self, frame: bytes, t_ns: int) -> list[Event]:
-        """What a frame tells beside samples, unless it has just told that at the same instant."""
+        """What a frame tells beside samples: the first of an arrival, and states and flags that change."""
         command, data = frame[2], frame[4:12]
         if command == PACK:
             self._amps_raw = int.from_bytes(data[4:6], "big") - ZERO_CURRENT
-            told = data[6:8]
         elif command == STATE:
             self._contradict(data)
-            told = data
-        else:
-            told = data + b"".join(flag.encode() for flag in self._sign_flag)
+        told = frame[STATES.get(command, NOTHING)]
+        if command == FAILURES:
+            told += b"".join(flag.encode() for flag in self._sign_flag)
+        self._left.pop(command, None)
         if self._told.get(command) == (t_ns, told):
+            self._left[command] = frame
             return []
         self._told[command] = t_ns, told
+        return self._telling(frame, t_ns)
+
+    def _telling(self, frame: bytes, t_ns: int) -> list[Event]:
+        command, data = frame[2], frame[4:12]
         if command == PACK:
             soc_pct = int.from_bytes(data[6:8], "big") / 10
             return [Telemetry(t_ns, {"soc_pct": soc_pct}, None, frame)]
