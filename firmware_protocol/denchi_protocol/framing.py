@@ -6,21 +6,27 @@ gathered and told in pieces of 64, or before the next frame, whichever comes fir
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from denchi_protocol.buffer import MAX_HELD, ReceiveBuffer
+from denchi_protocol.buffer import ReceiveBuffer
 from denchi_protocol.codec import Frames
 
 JUNK_PIECE: Final = 64
 WORTH_IT: Final = 4
 """Fewer frames are cheaper one by one."""
+WORTH_WALKING: Final = 16
+"""The same where they differ in length: each length is judged by itself."""
 FIRST_LOOK: Final = 32
 """So many frames are judged at first, then eight times as many: a short run must not cost a long look."""
+MOST_SIZES: Final = 16
+"""Frames in a round of a device that answers several requests in turn."""
+LOOK_BYTES: Final = 1 << 18
+"""At most about so much at once: intermediate arrays of more would leave the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +46,40 @@ NOT_A_START: Final = "no frame begins here"
 
 Rule: TypeAlias = Callable[[bytes], Verdict]
 """Looks at the held bytes from a possible start on."""
+Check: TypeAlias = Callable[[Frames], NDArray[np.bool_]]
+"""Says of each row (n, length) whether it is a whole frame, (n,)."""
 
 
 class Framer:
-    """Feeds bytes to ``rule``; ``starts`` are the byte values a frame can begin with."""
+    """Feeds bytes to ``rule``; ``starts`` are the byte values a frame can begin with.
 
-    def __init__(self, rule: Rule, starts: bytes, *, longest: int = 512, limit: int = 8192) -> None:
+    ``rows(rows)`` judges a run: for each row (n, length), whether ``rule`` would accept it; it is asked
+    only for rows as long as one that ``rule`` has accepted, or as long as ``size`` says. Without it
+    every frame is judged alone. ``size(data, at)``, for families whose frames differ in length: how
+    long a frame that begins at ``at`` would be, 0 where none can (``at`` is a place inside ``data``).
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        starts: bytes,
+        *,
+        longest: int = 512,
+        limit: int = 8192,
+        rows: Check | None = None,
+        size: Callable[[bytes, int], int] | None = None,
+    ) -> None:
         self._rule = rule
         self._starts = frozenset(starts)
         self._longest = longest
         self._buffer = ReceiveBuffer(limit)
         self._junk = bytearray()
         self._told = 0  # bytes ahead already shown by a "looked like a frame" rejection
+        self._rows = rows
+        self._walk = size
+        self._size = 0  # of the last frame that was looked at alone
+        self._last = b""  # itself
+        self._other = b""  # the one before it of another length
 
     def __len__(self) -> int:
         return len(self._buffer)
@@ -65,6 +93,34 @@ class Framer:
             self._cut(out)
         return out
 
+    def feed_runs(self, data: bytes) -> list[Frames | Junk]:
+        """Take bytes; return runs of equal-length frames (n, length) and junk in the order of the stream.
+
+        Where nothing is held, runs are read in place: a large piece is never copied or kept.
+        """
+        data = bytes(data)
+        assert self._walk is None, "frames of several lengths come by feed_mixed"
+        return [p.frames(data) if isinstance(p, _Span) else p for p in self._pieces(data) if not isinstance(p, _Walk)]  # fmt: skip
+
+    def feed_mixed(self, data: bytes) -> list[Mixed | Junk]:
+        """The same for frames of several lengths: what stands between two pieces of junk is one piece."""
+        data = bytes(data)
+        out: list[Mixed | Junk] = []
+        held: list[_Span | _Walk] = []
+        for piece in self._pieces(data):
+            if isinstance(piece, Junk):
+                if held:
+                    out.append(Mixed.of(data, held))
+                    held = []
+                out.append(piece)
+            elif isinstance(piece, _Span) and piece.alone:  # only ever the first of a read
+                out.append(Mixed.of(piece.alone, [_Span(0, piece.size, piece.size)]))
+            else:
+                held.append(piece)
+        if held:
+            out.append(Mixed.of(data, held))
+        return out
+
     def flush(self) -> list[bytes | Junk]:
         """Give up an unfinished frame (the reply did not come in time)."""
         out: list[bytes | Junk] = []
@@ -73,7 +129,10 @@ class Framer:
         self._tell(out)
         return out
 
-    def _cut(self, out: list[bytes | Junk], *, once: bool = False) -> None:
+    def _cut(
+        self, out: list[bytes | Junk], *, once: bool = False, verdict: Verdict | None = None
+    ) -> None:
+        """Cut what is held; ``verdict``: the rule's on it, where that has been asked already."""
         while len(self._buffer):
             view = self._buffer.peek(self._longest)
             start = 0
@@ -82,7 +141,8 @@ class Framer:
             if start:
                 self._give_up(start, out)
                 continue
-            length, reason = self._rule(view)
+            length, reason = self._rule(view) if verdict is None else verdict
+            verdict = None
             if length == 0:
                 if len(view) < self._longest:
                     return
@@ -114,66 +174,59 @@ class Framer:
             out.append(Junk(bytes(self._junk), NOT_A_START))
             self._junk.clear()
 
+    # -- runs --------------------------------------------------------------------------------
 
-class RunFramer(Framer):
-    """A ``Framer`` that hands runs of equal-length frames on as (n, length) arrays.
-
-    ``check_rows(rows)`` says for each row whether ``rule`` would accept it; it is asked only for rows
-    as long as one that the rule has just accepted.
-    """
-
-    def __init__(
-        self,
-        rule: Rule,
-        check_rows: Callable[[Frames], NDArray[np.bool_]],
-        starts: bytes,
-        *,
-        longest: int,
-    ) -> None:
-        super().__init__(rule, starts, longest=longest, limit=MAX_HELD)
-        self._check_rows = check_rows
-        self._size = 0  # of the last frame that was looked at alone
-        self._last = b""  # itself
-        self._other = b""  # the one before it of another length
-
-    def feed_runs(self, data: bytes) -> list[Frames | Junk]:
-        """Take bytes; return runs of frames and junk in the order of the stream.
-
-        Where nothing is held, runs are read in place: a large piece is never copied or kept.
-        """
-        data = bytes(data)
-        out: list[Frames | Junk | _Span] = []
+    def _pieces(self, data: bytes) -> list[Junk | _Span | _Walk]:
+        out: list[Junk | _Span | _Walk] = []
         at = 0
         while at < len(data):
-            if not len(self._buffer) and (spans := self._in_place(data, at)):
-                self._tell_all(out)
-                for span in spans:
-                    _add(out, span)
-                at = spans[-1].end
-                continue
+            verdict: Verdict | None = None
+            if not self._told and not len(self._buffer):
+                if spans := self._in_place(data, at):
+                    self._tell_all(out)
+                    at = spans[-1].end
+                    for span in spans:
+                        _add(out, span)
+                    continue
+                if data[at] in self._starts:
+                    verdict = self._rule(data[at : at + self._longest])
+                    if verdict[0] and not verdict[1]:
+                        self._tell_all(out)
+                        at = self._alone(data, at, verdict[0], out)
+                        continue
             taken = data[at : at + self._longest]
             self._buffer.append(taken)
             at += len(taken)
-            at -= self._one_by_one(out, at)
-        return [p.rows(data) if isinstance(p, _Span) else p for p in out]
+            at -= self._one_by_one(out, data, at, verdict)
+        return out
 
-    def _one_by_one(self, out: list[Frames | Junk | _Span], fresh: int) -> int:
+    def _alone(self, data: bytes, at: int, size: int, out: list[Junk | _Span | _Walk]) -> int:
+        """Take the frame of ``size`` bytes that stands at ``at``; returns where it ends."""
+        if self._size != size:
+            self._other = self._last
+        self._size, self._last = size, data[at : at + size]
+        _add(out, _Span(at, at + size, size))
+        return at + size
+
+    def _one_by_one(
+        self, out: list[Junk | _Span | _Walk], data: bytes, fresh: int, verdict: Verdict | None
+    ) -> int:
         """Cut what is held; what stands behind a frame and came in this read is given back: how much."""
         while before := len(self._buffer):
             found: list[bytes | Junk] = []
-            self._cut(found, once=True)
+            self._cut(found, once=True, verdict=verdict)
+            verdict = None
             for piece in found:
                 if isinstance(piece, Junk):
                     out.append(piece)
                     continue
-                if self._size not in (0, len(piece)):
-                    self._other = self._last
-                self._size, self._last, back = len(piece), piece, len(self._buffer)
+                back, size = len(self._buffer), len(piece)
                 end = fresh - back
-                if end < self._size:  # it began in an earlier read
-                    out.append(np.frombuffer(piece, np.uint8)[None, :])
+                if end < size:  # it began in an earlier read
+                    self._alone(piece, 0, size, [])
+                    out.append(_Span(-1, -1, size, piece))
                 else:
-                    _add(out, _Span(end - self._size, end, self._size))
+                    self._alone(data, end - size, size, out)
                 if end >= 0 and not self._told:
                     self._buffer.clear()
                     return back
@@ -181,27 +234,67 @@ class RunFramer(Framer):
                 break
         return 0
 
-    def _in_place(self, data: bytes, at: int) -> list[_Span]:
-        """Whole frames that stand at ``at``: as long as the last one, or the same bytes as another before."""
+    def _in_place(self, data: bytes, at: int) -> Sequence[_Span | _Walk]:
+        """Whole frames that stand at ``at`` and are judged together; none where that is not worth it."""
         size = self._size
-        if not size or (len(data) - at) // size < WORTH_IT or self._told:
+        least = WORTH_IT if self._walk is None else WORTH_WALKING
+        if self._rows is None or not size or (len(data) - at) // size < least:
             return []
+        step, longest = FIRST_LOOK, max(FIRST_LOOK, LOOK_BYTES // size)
+        if self._walk is not None:
+            walks: list[_Walk] = []
+            while looked := self._walked(data, at, step, walks[-1] if walks else None):
+                whole = self._whole(data, looked)
+                if len(whole.starts):
+                    walks.append(whole)
+                if whole is not looked:
+                    break
+                at, step = looked.end, min(step * 8, longest)
+            return walks
         spans: list[_Span] = []
-        step = FIRST_LOOK
-        while looked := self._ahead(data, at, step):
-            runs = [s for s in looked if s.size == size]
-            parts = [s.rows(data) for s in runs]
-            good = self._check_rows(parts[0] if len(parts) == 1 else np.concatenate(parts))
+        while ahead := self._ahead(data, at, step):
+            runs = [s.frames(data) for s in ahead if s.size == size]
+            good = self._rows(runs[0] if len(runs) == 1 else np.concatenate(runs))
             if not good.all():
-                return spans + _first(looked, size, int(np.argmin(good)))
-            spans += looked
-            at, step = looked[-1].end, step * 8
+                return spans + _first(ahead, size, int(np.argmin(good)))
+            spans += ahead
+            at, step = ahead[-1].end, min(step * 8, longest)
         return spans
+
+    def _walked(self, data: bytes, at: int, most: int, before: _Walk | None) -> _Walk | None:
+        """Up to ``most`` frames: as those before went round, or by what their headers say of their length."""
+        walk, end = self._walk, len(data)
+        assert walk is not None
+        if before is not None and len(cycle := before.cycle()):
+            rounds = min(most // len(cycle), (end - at) // int(cycle.sum()))
+            if rounds:
+                lengths = np.tile(cycle, rounds)
+                return _Walk(at + np.cumsum(lengths) - lengths, lengths)
+        starts: list[int] = []
+        sizes: list[int] = []
+        while len(starts) < most and at < end and (size := walk(data, at)) and at + size <= end:
+            starts.append(at)
+            sizes.append(size)
+            at += size
+        return _Walk(np.array(starts, np.intp), np.array(sizes, np.intp)) if starts else None
+
+    def _whole(self, data: bytes, looked: _Walk) -> _Walk:
+        """What of it stands before the first that is no frame."""
+        assert self._rows is not None
+        mixed, worst = Mixed.of(data, [looked]), len(looked.starts)
+        for size in set(looked.sizes.tolist()):
+            which = np.flatnonzero(mixed.sizes == size)
+            good = self._rows(mixed.frames(which))
+            if not good.all():
+                worst = min(worst, int(which[np.argmin(good)]))
+        if worst == len(looked.starts):
+            return looked
+        return _Walk(looked.starts[:worst], looked.sizes[:worst])
 
     def _ahead(self, data: bytes, at: int, most: int) -> list[_Span]:
         """Where up to ``most`` frames would stand; a frame that only repeats is passed over by its bytes."""
-        size, other = self._size, self._other
         spans: list[_Span] = []
+        size, other = self._size, self._other
         while most > 0:
             there = data.find(other, at) if other else -1
             count = min(most, ((len(data) if there < 0 else there) - at) // size)
@@ -214,25 +307,50 @@ class RunFramer(Framer):
                 at += len(other)
         return spans
 
-    def _tell_all(self, out: list[Frames | Junk | _Span]) -> None:
-        told: list[bytes | Junk] = []
-        self._tell(told)
-        out += [piece for piece in told if isinstance(piece, Junk)]
+    def _tell_all(self, out: list[Junk | _Span | _Walk]) -> None:
+        if self._junk:
+            told: list[bytes | Junk] = []
+            self._tell(told)
+            out += [piece for piece in told if isinstance(piece, Junk)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """Where frames of one length stand in what was read."""
+class _Span(NamedTuple):
+    """Where frames of one length stand in what was read; ``start`` -1: ``alone`` is the one frame."""
 
     start: int
     end: int
     size: int
+    alone: bytes = b""
 
-    def rows(self, data: bytes) -> Frames:
+    def walk(self) -> _Walk:
+        starts = np.arange(self.start, self.end, self.size, dtype=np.intp)
+        return _Walk(starts, np.full(len(starts), self.size, np.intp))
+
+    def frames(self, data: bytes) -> Frames:
+        if self.start < 0:
+            return np.frombuffer(self.alone, np.uint8).reshape(1, -1)
         count = (self.end - self.start) // self.size
         return np.frombuffer(data, np.uint8, count * self.size, self.start).reshape(
             count, self.size
         )
+
+
+class _Walk(NamedTuple):
+    """Where frames of several lengths stand in what was read, one behind the other."""
+
+    starts: NDArray[np.intp]
+    sizes: NDArray[np.intp]
+
+    @property
+    def end(self) -> int:
+        return int(self.starts[-1] + self.sizes[-1])
+
+    def cycle(self) -> NDArray[np.intp]:
+        """The lengths that go round, in the order in which they would go on; empty where none do."""
+        for k in range(1, min(MOST_SIZES, len(self.sizes) // 2) + 1):
+            if not (self.sizes[k:] != self.sizes[:-k]).any():
+                return self.sizes[-k:]
+        return self.sizes[:0]
 
 
 def _first(spans: list[_Span], size: int, count: int) -> list[_Span]:
@@ -247,10 +365,50 @@ def _first(spans: list[_Span], size: int, count: int) -> list[_Span]:
     return out
 
 
-def _add(out: list[Frames | Junk | _Span], span: _Span) -> None:
+class Mixed(NamedTuple):
+    """Whole frames of several lengths: where each begins in ``data`` (bytes,), and how long it is."""
+
+    data: NDArray[np.uint8]
+    starts: NDArray[np.intp]
+    sizes: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, data: bytes, pieces: Sequence[_Span | _Walk]) -> Mixed:
+        """The frames of ``pieces``, which stand in ``data``."""
+        walks = [piece if isinstance(piece, _Walk) else piece.walk() for piece in pieces]
+        whole = np.frombuffer(data, np.uint8)
+        if len(walks) == 1:
+            return cls(whole, *walks[0])
+        starts, sizes = (np.concatenate(each) for each in zip(*walks, strict=True))
+        return cls(whole, starts, sizes)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def byte(self, at: int) -> NDArray[np.uint8]:
+        """The byte at place ``at`` of each frame, (n,)."""
+        return self.data[self.starts + at]
+
+    def frame(self, number: int) -> bytes:
+        """One frame."""
+        start = int(self.starts[number])
+        return self.data[start : start + int(self.sizes[number])].tobytes()
+
+    def frames(self, which: NDArray[np.intp]) -> Frames:
+        """Frames ``which`` (m >= 1,), all of one length, as a run (m, length)."""
+        size = int(self.sizes[which[0]])
+        return np.lib.stride_tricks.sliding_window_view(self.data, size)[self.starts[which]]
+
+
+def _add(out: list[Junk | _Span | _Walk], span: _Span | _Walk) -> None:
     """Append a span, or lengthen the one that ends where it begins."""
     last = out[-1] if out else None
-    if isinstance(last, _Span) and last.end == span.start and last.size == span.size:
+    if (
+        isinstance(last, _Span)
+        and isinstance(span, _Span)
+        and last.end == span.start
+        and last.size == span.size
+    ):
         out[-1] = _Span(last.start, span.end, span.size)
     else:
         out.append(span)

@@ -10,10 +10,12 @@ forbids arithmetic on raw columns outside this file.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntFlag
 from functools import lru_cache
+from itertools import repeat
 from typing import Final
 
 import numpy as np
@@ -197,6 +199,18 @@ class SampleBlock:
     # -- making blocks -----------------------------------------------------------------------
 
     @classmethod
+    def trusted(cls, t_ns: Int64s, columns: dict[str, Int32s], quality: Flags) -> SampleBlock:
+        """A block of arrays that are known to be right: types, one length, names of the registry.
+
+        For what was made of a block or a declared table; nothing is looked at again.
+        """
+        block = object.__new__(cls)
+        object.__setattr__(block, "t_ns", t_ns)
+        object.__setattr__(block, "columns", columns)
+        object.__setattr__(block, "quality", quality)
+        return block
+
+    @classmethod
     def from_si(
         cls,
         t_ns: object,
@@ -238,9 +252,26 @@ class SampleBlock:
 
     def __getitem__(self, where: slice | NDArray[np.bool_] | NDArray[np.intp]) -> SampleBlock:
         """Rows by slice, mask or index array, as a block."""
-        return SampleBlock(
+        return SampleBlock.trusted(
             self.t_ns[where], {n: c[where] for n, c in self.columns.items()}, self.quality[where]
         )
+
+    def singles(self) -> list[SampleBlock]:
+        """Each sample as a block of its own."""
+        names, n = tuple(self.columns), len(self)
+        parts = zip(*(list(column.reshape(-1, 1)) for column in self.columns.values()), strict=True)
+        rows = map(dict, map(zip, repeat(names, n), parts)) if names else ({} for _ in range(n))
+        flags = self.quality.reshape(-1, 1)
+        alike = n > 0 and not (self.quality != self.quality[0]).any()
+        # Loops of the interpreter's own: a block a frame is all that some families have.
+        blocks = list(map(object.__new__, repeat(SampleBlock, n)))
+        for name, values in (
+            ("t_ns", self.t_ns.reshape(-1, 1)),
+            ("columns", rows),
+            ("quality", repeat(flags[0], n) if alike else flags),
+        ):
+            deque(map(getattr(SampleBlock, name).__set__, blocks, values), maxlen=0)
+        return blocks
 
     def replace(
         self,

@@ -7,7 +7,8 @@ from benchmarks.table import Row, versus
 from denchi.drivers import registry
 from denchi_protocol.codec import Send, StillScene, Wait
 
-KEYS = ("fnb58", "km002c", "witrn", "denchi-board", "avhzy", "tc66c", "um24c", "jbd")
+LEFT_OUT = ("km003c",)
+"""A stream that denchi starts on no meter: its emulator has none."""
 TARGET_US = 50.0
 
 
@@ -49,10 +50,10 @@ def measured(family: Family, samples: int, rounds: int) -> tuple[float, float, f
 
 
 def run(*, quick: bool) -> list[Row]:
-    """Several families; a frame may hold several samples."""
+    """Every family; a packet may hold several samples, or a part of one."""
     rows = []
     for family in FAMILIES:
-        if family.key not in KEYS:
+        if family.key in LEFT_OUT:
             continue
         us, yard_us, samples = measured(family, 400 if quick else 2000, 3 if quick else 9)
         rows.append(

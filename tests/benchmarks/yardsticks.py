@@ -22,7 +22,7 @@ _FNIRSI = struct.Struct("<iiHHBH")
 
 def fnirsi(data: bytes) -> list[Sample]:
     """64-byte frames ``AA 04 4 x 15 .. crc``, four samples each."""
-    out, at, crc = [], 0, CRC8_FNIRSI.of
+    out, at, crc = [], 0, CRC8_FNIRSI.by_table
     while at + 64 <= len(data):
         if data[at] != 0xAA or crc(data[at + 1 : at + 63]) != data[at + 63]:
             at += 1
@@ -101,7 +101,7 @@ BOARD_SCALES = (1e-6, 1e-6, 1e-4, 1e-4, 1e-3)
 
 def denchi_board(data: bytes) -> list[Sample]:
     """Data lines ``$id-sequence,time,values*crc`` of the emulator's five columns."""
-    out, crc = [], CRC16_XMODEM.of
+    out, crc = [], CRC16_XMODEM.by_table
     names = ("vbus_v", "ibus_a", "dp_v", "dm_v", "temp_c")
     for line in data.split(b"\n"):
         if line[:1] != b"$" or int(line[-5:-1], 16) != crc(line[:-6]):
@@ -146,7 +146,7 @@ TC_KEY = bytes.fromhex("5821FA5601B2F02687FF1204622A4FB086F40260816F9A0BA7F10661
 
 def tc66(data: bytes) -> list[Sample]:
     """192 bytes, AES-256 ECB, three blocks with CRC-16/MODBUS."""
-    out, at, crc = [], 0, CRC16_MODBUS.of
+    out, at, crc = [], 0, CRC16_MODBUS.by_table
     aes = Cipher(algorithms.AES(TC_KEY), modes.ECB()).decryptor()
     while at + 192 <= len(data):
         plain = aes.update(data[at : at + 192])
@@ -248,7 +248,7 @@ def jbd(data: bytes) -> list[Sample]:
 
 def fl001(data: bytes) -> list[Sample]:
     """64-byte reports of seven big-endian floats with CRC-16/MODBUS."""
-    out, at, crc = [], 0, CRC16_MODBUS.of
+    out, at, crc = [], 0, CRC16_MODBUS.by_table
     while at + 64 <= len(data):
         if data[at : at + 3] != b"\x00\x03\x3b" or crc(data[at : at + 62]) != struct.unpack_from("<H", data, at + 62)[0]:  # fmt: skip
             at += 1
@@ -275,7 +275,7 @@ def km001(data: bytes) -> list[Sample]:
 
 def fnirsi_ble(data: bytes) -> list[Sample]:
     """Segments ``AA type length payload crc``; a sample ends with segment 05."""
-    out, at, crc = [], 0, CRC16_XMODEM.of
+    out, at, crc = [], 0, CRC16_XMODEM.by_table
     row: Sample = {}
     while at + 4 <= len(data):
         end = at + 4 + data[at + 2]

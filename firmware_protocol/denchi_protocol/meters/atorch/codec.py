@@ -6,6 +6,7 @@ change the instrument or its load and are never built here.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -13,11 +14,13 @@ import numpy as np
 from denchi_protocol.codec import Action, Closing, Done, Event, Frames, Rejected, Telemetry, Wait
 from denchi_protocol.confirm import Confirm
 from denchi_protocol.errors import LocalProtocolError
-from denchi_protocol.fields import as_frames, check_run, counts, unsigned
+from denchi_protocol.fields import check_run
 from denchi_protocol.framing import Framer, Junk
-from denchi_protocol.meters.atorch.frames import AC, DC, LONGEST, REPORT, USB, Tokenizer
+from denchi_protocol.meters.atorch.frames import AC, DC, LENGTHS, LONGEST, REPORT, USB, Tokenizer
 from denchi_protocol.polling import MS, Poller
-from denchi_protocol.samples import Int32s, Int64s, Quality, SampleBlock
+from denchi_protocol.runs import ArrivalClock, News, changes, in_order
+from denchi_protocol.samples import Int64s, SampleBlock
+from denchi_protocol.table import Part, Table, Value, value
 
 
 def _ask(command: int) -> bytes:
@@ -31,6 +34,33 @@ ASK_WH: Final = _ask(0x15)
 ASK_TEMP: Final = _ask(0x16)
 PX_REQUESTS: Final = (ASK_VOLTS, ASK_AMPS, ASK_TEMP, ASK_AH, ASK_WH)
 
+
+def _u24(name: str, at: int, scale: int) -> Value:
+    return Value(name, (Part(at, ">H", 256), Part(at + 2, "B")), scale)
+
+
+TABLES: Final = {
+    # 0 degC of a USB meter: an UD18 has no sensor and always says so.
+    USB: Table(
+        LENGTHS[REPORT],
+        _u24("vbus_uv", 4, 10_000),
+        _u24("ibus_ua", 7, 10_000),
+        value("dm_uv", 17, ">H", 10_000),
+        value("dp_uv", 19, ">H", 10_000),
+        value("temp_mc.meter", 21, ">H", 1000, none=(0,)),
+    ),
+    DC: Table(
+        LENGTHS[REPORT],
+        _u24("vbus_uv", 4, 100_000),
+        _u24("ibus_ua", 7, 1_000),
+        value("temp_mc.meter", 24, ">H", 1000),
+    ),
+}
+PX_TABLE: Final = Table(
+    9, *(_u24(name, 3 * i, 1000) for i, name in enumerate(("vbus_uv", "ibus_ua", "temp_mc.meter")))
+)
+"""The three values of PX100 replies to volts, amperes and temperature, one after the other."""
+
 COUNTERS_EVERY: Final = 10
 """Rounds between two looks at the PX100 counters."""
 PX_FRESH_NS: Final = 3_000 * MS
@@ -42,7 +72,11 @@ class AtorchCodec:
 
     def __init__(self, *, poll: bool = False) -> None:
         self._tokens = Tokenizer()
-        self._framer = Framer(self._tokens.rule, Tokenizer.STARTS, longest=LONGEST)
+        self._framer = Framer(
+            self._tokens.rule, Tokenizer.STARTS, longest=LONGEST, rows=self._tokens.rows
+        )
+        self._clock = ArrivalClock()
+        self._news = News()
         self._confirm = Confirm()
         self._px_confirm = Confirm()
         # 29-104 ms an answer were measured; a reply does not name its command, so after a silence
@@ -84,17 +118,20 @@ class AtorchCodec:
     def feed(self, data: bytes, t_ns: int) -> list[Event]:
         """Take bytes; reports and replies become their events."""
         events: list[Event] = []
-        # The framer is handed single bytes, because what the tokenizer has learned at a frame must
-        # be read at that frame; a report is 36 bytes a second.
-        for byte in data:
-            for piece in self._framer.feed(bytes((byte,))):
-                if isinstance(piece, Junk):
-                    events.append(Rejected(t_ns, piece.reason, piece.data))
-                elif piece[0] == 0xCA:
-                    events += self._px_reply(piece, t_ns)
-                elif piece[2] == REPORT:
-                    events += self._report(piece, t_ns)
+        for piece in self._framer.feed_runs(data):
+            if isinstance(piece, Junk):
+                events.append(Rejected(t_ns, piece.reason, piece.data))
+            elif piece[0, 0] == 0xCA:
+                for reply in piece:
+                    events += self._px_reply(reply.tobytes(), t_ns)
+            elif piece[0, 2] == REPORT:
+                for start, end in pairwise(changes(piece[:, 3])):
+                    events += self._reports(piece[start:end], t_ns)
         return events
+
+    def finish(self, t_ns: int) -> list[Event]:
+        """The counters of the last report, at the end of a recording."""
+        return [Telemetry(t_ns, _counters(frame)) for frame in self._news.left()]
 
     def decode_run(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
         """Decode reports of one device type (n, 36): 3 = USB meter, 2 = DC meter or load.
@@ -104,30 +141,39 @@ class AtorchCodec:
         """
         check_run(frames, t_ns)
         kind = int(frames[0, 3])
-        if (frames[:, 2] != REPORT).any() or (frames[:, 3] != kind).any() or kind == AC:
+        if (frames[:, 2] != REPORT).any() or (frames[:, 3] != kind).any() or kind not in TABLES:
             raise LocalProtocolError("a run holds reports of one DC device type")
-        columns: dict[str, Int32s] = {}
-        if kind == USB:
-            temp = unsigned(frames, 21, 2)
-            columns["vbus_uv"] = counts(unsigned(frames, 4, 3) * 10_000)
-            columns["ibus_ua"] = counts(unsigned(frames, 7, 3) * 10_000)
-            columns["dm_uv"] = counts(unsigned(frames, 17, 2) * 10_000)
-            columns["dp_uv"] = counts(unsigned(frames, 19, 2) * 10_000)
-            columns["temp_mc.meter"] = counts(temp * 1000, temp != 0)
-        else:
-            columns["vbus_uv"] = counts(unsigned(frames, 4, 3) * 100_000)
-            columns["ibus_ua"] = counts(unsigned(frames, 7, 3) * 1_000)
-            columns["temp_mc.meter"] = counts(unsigned(frames, 24, 2) * 1000)
-        return SampleBlock(t_ns, columns)
+        return TABLES[kind].block(frames, t_ns)
 
-    def _report(self, frame: bytes, t_ns: int) -> list[Event]:
-        if frame[3] == AC:
-            return [Rejected(t_ns, "a mains meter's report", frame)]
+    def _reports(self, frames: Frames, t_ns: int) -> list[Event]:
+        """Reports of one device type."""
         events: list[Event] = []
-        if self._px_ns is None or t_ns - self._px_ns > PX_FRESH_NS:
-            block = self.decode_run(as_frames(frame), np.array([t_ns], np.int64))
-            events += [block] if self._tokens.fitted else self._confirm.pass_on(block, t_ns)
-        events.append(Telemetry(t_ns, _counters(frame)))
+        begun = 0
+        while begun < len(frames):
+            count = self._tokens.taken(len(frames) - begun)
+            events += self._run(frames[begun : begun + count], t_ns)
+            begun += count
+        return events
+
+    def _run(self, frames: Frames, t_ns: int) -> list[Event]:
+        """Reports that were judged alike."""
+        if frames[0, 3] == AC:
+            return [Rejected(t_ns, "a mains meter's report", frame.tobytes()) for frame in frames]
+        told: list[tuple[int, Event]] = [
+            (i, Telemetry(t_ns, _counters(frames[i].tobytes())))
+            for i in self._news.among(frames, t_ns)
+        ]
+        if self._px_ns is not None and t_ns - self._px_ns <= PX_FRESH_NS:
+            return [mark for _, mark in told]
+        block = self.decode_run(frames, self._clock.stamps(len(frames), t_ns))
+        if self._tokens.fitted:
+            return in_order(block, told)
+        events: list[Event] = []
+        for part in in_order(block, told):
+            if isinstance(part, SampleBlock):
+                events += self._confirm.pass_on(part, t_ns)
+            else:
+                events.append(part)
         return events
 
     def _px_reply(self, frame: bytes, t_ns: int) -> list[Event]:
@@ -144,13 +190,9 @@ class AtorchCodec:
         if request != ASK_TEMP or len(self._row) != 3:
             return []
         self._px_ns = t_ns
-        columns = {
-            "vbus_uv": counts(np.array([self._row[ASK_VOLTS] * 1000], np.int64)),
-            "ibus_ua": counts(np.array([self._row[ASK_AMPS] * 1000], np.int64)),
-            "temp_mc.meter": counts(np.array([value * 1000], np.int64)),
-        }
-        quality = np.array([Quality.UNCHECKED], np.uint16)
-        block = SampleBlock(np.array([t_ns], np.int64), columns, quality)
+        values = b"".join(self._row[ask].to_bytes(3, "big") for ask in PX_REQUESTS[:3])
+        frames = np.frombuffer(values, np.uint8).reshape(1, -1)
+        block = PX_TABLE.block(frames, self._clock.stamps(1, t_ns))
         return self._px_confirm.pass_on(block, t_ns)
 
 

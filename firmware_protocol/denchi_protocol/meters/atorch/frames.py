@@ -9,6 +9,11 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from denchi_protocol.checksum import sum8_rows
+from denchi_protocol.codec import Frames
 from denchi_protocol.framing import MORE, Verdict
 
 REPORT, REPLY, COMMAND = 0x01, 0x02, 0x11
@@ -23,6 +28,19 @@ RELEARN: Final = 8
 """The same on a line that has shown misfits: one byte fits by chance once in 256."""
 UNLEARN: Final = 5
 """Misfits in a row after which an enforced checksum is given up."""
+
+
+_INSIDE: Final = {
+    usb: np.dtype(
+        {
+            "names": ["vh", "vl", "ah", "al", "temp", "min", "sec"],
+            "formats": [">u2", "u1", ">u2", "u1", ">u2", "u1", "u1"],
+            "offsets": [4, 6, 7, 9, *((21, 25, 26) if usb else (24, 28, 29))],
+            "itemsize": 36,
+        }
+    )
+    for usb in (True, False)
+}
 
 
 def checksum(frame: bytes) -> int:
@@ -52,9 +70,10 @@ class Tokenizer:
     def __init__(self) -> None:
         self.enforced = False
         self.fitted = False
-        """Whether the last accepted report's checksum fits and the line has shown no misfit."""
+        """Whether the last report that was taken fits its checksum and the line had shown no misfit."""
         self._fits = self._misfits = 0
         self._mixed = False
+        self._ahead: list[tuple[int, bool]] = []
 
     def rule(self, view: bytes) -> Verdict:
         """Judge the bytes at a possible start."""
@@ -100,5 +119,42 @@ class Tokenizer:
             if self.enforced and self._misfits < UNLEARN:
                 return len(frame), "wrong checksum"
             self.enforced, self._mixed = False, True
-        self.fitted = fits and not self._mixed
+        self._note(1, fitted=fits and not self._mixed)
         return len(frame), ""
+
+    def rows(self, rows: Frames) -> NDArray[np.bool_]:
+        """Judge reports (n, 36) on a line whose last byte is known to be a checksum; else none at once."""
+        if not self.enforced or self._mixed or rows.shape[1] != LENGTHS[REPORT]:
+            return np.zeros(len(rows), np.bool_)
+        usb = int(rows[0, 3]) == USB
+        inside = rows.view(_INSIDE[usb])[:, 0]
+        volts, amps = (
+            inside[name + "h"].astype(np.int32) << 8 | inside[name + "l"] for name in ("v", "a")
+        )
+        good: NDArray[np.bool_] = (
+            (sum8_rows(rows[:, 2:-1]) ^ np.uint8(0x44) == rows[:, -1])
+            & np.logical_and.reduce(rows[:, :4] == np.array((0xFF, 0x55, REPORT, USB if usb else DC), np.uint8), axis=1)
+            & (inside["min"] < 60)
+            & (inside["sec"] < 60)
+            & (volts < (50_000 if usb else 5_000))
+            & (amps < (5_000 if usb else 50_000))
+            & (inside["temp"] < 200)
+        )  # fmt: skip
+        count = len(good) if good.all() else int(np.argmin(good))
+        if count:
+            self._fits += count
+            self._misfits = 0
+            self._note(count, fitted=True)
+        return good
+
+    def _note(self, count: int, *, fitted: bool) -> None:
+        if self._ahead and self._ahead[-1][1] == fitted:
+            count += self._ahead.pop()[0]
+        self._ahead.append((count, fitted))
+
+    def taken(self, most: int) -> int:
+        """Set ``fitted`` for the next reports that were judged alike, ``most`` at most: how many."""
+        count, self.fitted = self._ahead.pop(0)
+        if count > most:
+            self._ahead.insert(0, (count - most, self.fitted))
+        return min(count, most)

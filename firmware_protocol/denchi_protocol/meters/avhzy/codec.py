@@ -26,7 +26,7 @@ from denchi_protocol.codec import (
 from denchi_protocol.confirm import Confirm
 from denchi_protocol.devclock import DeviceClock
 from denchi_protocol.fields import check_run, split_where, unsigned
-from denchi_protocol.framing import MORE, Framer, Junk, RunFramer, Verdict
+from denchi_protocol.framing import MORE, Framer, Junk, Verdict
 from denchi_protocol.polling import MS, Poller
 from denchi_protocol.samples import Int64s, SampleBlock, to_column
 
@@ -83,7 +83,7 @@ class AvhzyCodec:
     """One connection to a CT-3 generation meter."""
 
     def __init__(self) -> None:
-        self._framer = RunFramer(_rule, _check_rows, bytes([START]), longest=LONGEST_PAYLOAD + 7)
+        self._framer = Framer(_rule, bytes([START]), longest=LONGEST_PAYLOAD + 7, rows=_check_rows)
         self._clock = DeviceClock()
         self._state: Literal["stop", "start", "stream", "closing", "closed"] = "stop"
         self._id = 0

@@ -5,6 +5,7 @@ The protocol: README.md beside this file.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -28,7 +29,7 @@ from denchi_protocol.codec import (
 from denchi_protocol.devclock import DeviceClock
 from denchi_protocol.errors import LocalProtocolError, RemoteProtocolError
 from denchi_protocol.fields import check_run, counts, split_where
-from denchi_protocol.framing import MORE, Junk, RunFramer, Verdict
+from denchi_protocol.framing import MORE, Framer, Junk, Verdict
 from denchi_protocol.meters.denchi_board.layout import (
     ID_AT,
     SEQUENCE_AT,
@@ -38,14 +39,16 @@ from denchi_protocol.meters.denchi_board.layout import (
     parse_header,
 )
 from denchi_protocol.polling import MS
-from denchi_protocol.samples import Int32s, Int64s, SampleBlock
+from denchi_protocol.samples import MISSING, Int32s, Int64s, SampleBlock
 
 ASK_HEADER: Final = b"?\n"
 LONGEST: Final = 512
 SEQUENCES: Final = 10**5
 TIMES_US: Final = 10**12
+RESTARTED: Final = "the board restarted"
+LOST: Final = "lines missing in the sequence"
 
-HASH, DOLLAR, STAR, COMMA, LF = b"#$*,\n"
+HASH, DOLLAR, STAR, COMMA, LF, QUESTION = b"#$*,\n?"
 _HEX: Final = np.full(256, 255, np.uint8)
 _HEX[np.frombuffer(b"0123456789ABCDEF", np.uint8)] = np.arange(16, dtype=np.uint8)
 _SLICE: Final = 512
@@ -87,7 +90,7 @@ class BoardCodec:
     """One connection to a board."""
 
     def __init__(self) -> None:
-        self._framer = RunFramer(_rule, check_rows, b"#$", longest=LONGEST)
+        self._framer = Framer(_rule, b"#$", longest=LONGEST, rows=check_rows)
         self._clock = DeviceClock()
         self._layout: Layout | None = None
         self._shape: _Shape | None = None
@@ -192,6 +195,8 @@ class BoardCodec:
             told, self._early = self._early, True
             reason = "values before their header"
             return [] if told else [Rejected(t_ns, reason, run[0].tobytes())]
+        if len(run) == 1:
+            return self._line(run.tobytes(), t_ns, shape)
         good = shape.fits(run)
         marks: list[tuple[int, Event]] = [
             (
@@ -215,6 +220,28 @@ class BoardCodec:
             stamps = self._stamped(lines, t_ns, marks)
         return _in_order(marks, lines, stamps, shape)
 
+    def _line(self, line: bytes, t_ns: int, shape: _Shape) -> list[Event]:
+        """The same for one line, without arrays: this is what happens at every sample."""
+        read = shape.one(line)
+        if read is None:
+            return [Rejected(t_ns, "values that are not of the header's columns", line)]
+        now, values = read
+        before, last_ns = self._before, self._stamp_ns
+        if now == before:
+            return [Rejected(t_ns, "the same line twice", line)]
+        lost, restart = 0, False
+        if before is not None:
+            wrapped = before[1] > TIMES_US // 10 * 9 and now[1] < TIMES_US // 10
+            restart = now[1] < before[1] and not wrapped
+            self._wraps_us = 0 if restart else self._wraps_us + wrapped * TIMES_US
+            lost = 0 if restart else (now[0] - before[0] - 1) % SEQUENCES
+        stamps = self._clock.stamps(np.array([(now[1] + self._wraps_us) * 1000], np.int64), t_ns)
+        self._before, self._stamp_ns = now, int(stamps[0])
+        block = SampleBlock.trusted(stamps, shape.columns_of(values), np.zeros(1, np.uint16))
+        if not restart and not lost:
+            return [block]
+        return [MeterGap(last_ns, self._stamp_ns, lost, RESTARTED if restart else LOST), block]
+
     def _stamped(self, lines: _Lines, t_ns: int, marks: list[tuple[int, Event]]) -> Int64s:
         """Stamps of the lines; restarts and holes in the sequence are added to ``marks``."""
         time_us, time0_us = lines.numbers[:, 1], lines.before[:, 1]
@@ -234,7 +261,7 @@ class BoardCodec:
         if self._before is None:
             lost[0] = 0
         for i in np.flatnonzero(restart | (lost > 0)):
-            cause = "the board restarted" if restart[i] else "lines missing in the sequence"
+            cause = RESTARTED if restart[i] else LOST
             gap = MeterGap(int(was[i]), int(stamped[i]), int(lost[i]), cause)
             marks.append((int(lines.at[i]), gap))
         self._before = (int(lines.numbers[-1, 0]), int(lines.numbers[-1, 1]))
@@ -286,6 +313,15 @@ def _in_order(
     return events
 
 
+def _counted(word: bytes, power: int) -> int:
+    """Counts of a value as it stands in a line, in the column's unit; MISSING as ``_Shape.columns`` has it."""
+    if word[0] == QUESTION:
+        return MISSING
+    value = int(word)
+    value = value * 10**power if power >= 0 else round(value / 10.0**-power)
+    return value if -(2**31) < value < 2**31 else MISSING
+
+
 class _Shape:
     """A layout as arrays: what stands at each place of a data line, and what each digit weighs."""
 
@@ -308,7 +344,28 @@ class _Shape:
         self._low, self._span = low, span
         self._weights = weights[SEQUENCE_AT:-TAIL]
         self._columns = layout.columns
+        self._channels = {c.channel: None for c in layout.columns if c.channel is not None}
+        values = b"".join(rb",([+?-]\d{%d})" % column.digits for column in layout.columns)
+        head = rb"\$%s,(\d{5}),(\d{12})" % re.escape(layout.id.encode("ascii"))
+        self._line = re.compile(head + values + rb".{%d}" % TAIL, re.DOTALL)
         self._signs = [column.at for column in layout.columns]
+
+    def one(self, line: bytes) -> tuple[tuple[int, int], list[int]] | None:
+        """Sequence and time, and the counts of each channel, of one line; None where it does not fit."""
+        found = self._line.fullmatch(line)
+        if found is None:
+            return None
+        sequence, time_us, *words = found.groups()
+        values: dict[str, int] = {}
+        for column, word in zip(self._columns, words, strict=True):
+            if column.channel is not None:
+                values[column.channel] = _counted(word, column.power)
+        return (int(sequence), int(time_us)), list(values.values())
+
+    def columns_of(self, values: list[int]) -> dict[str, Int32s]:
+        """Columns of one line's counts."""
+        out = np.array(values, np.int32)
+        return {name: out[i : i + 1] for i, name in enumerate(self._channels)}
 
     def fits(self, rows: Frames) -> NDArray[np.bool_]:
         """Bool (n,): which rows (n, length) have id, commas, signs and digits in their places."""

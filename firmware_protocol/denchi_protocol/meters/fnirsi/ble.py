@@ -6,9 +6,12 @@ Facts and their sources: README.md beside this file.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from denchi_protocol.checksum import CRC16_XMODEM
 from denchi_protocol.codec import (
@@ -23,10 +26,13 @@ from denchi_protocol.codec import (
     Telemetry,
     Wait,
 )
-from denchi_protocol.fields import as_frames, check_run, counts, unsigned
-from denchi_protocol.framing import MORE, Framer, Junk, Verdict
+from denchi_protocol.fields import as_frames, check_run
+from denchi_protocol.framing import FIRST_LOOK, MORE, Framer, Junk, Mixed, Verdict
 from denchi_protocol.meters.fnirsi.codec import IBUS_A, VBUS_V
-from denchi_protocol.samples import Int32s, Int64s, SampleBlock
+from denchi_protocol.runs import ArrivalClock, Mark, News, Part, changes, woven
+from denchi_protocol.samples import Int64s, SampleBlock
+from denchi_protocol.table import Part as Bytes
+from denchi_protocol.table import Table, Value, value
 
 MS: Final = 1_000_000
 HEAD: Final = 0xAA
@@ -51,6 +57,35 @@ _PLACES: Final = {
     for kind, at in ((POWER, 0), (HEAT, 16), (LINES, 27), (COARSE, 37))
 }
 CYCLE: Final = 45
+_BITS: Final = {kind: 1 << i for i, kind in enumerate(_PLACES)}
+_VOLTS, _AMPS = round(VBUS_V[1] * 1e6), round(IBUS_A[1] * 1e6)
+
+
+@lru_cache(maxsize=16)
+def table(bits: int) -> Table:
+    """Fields of a cycle that holds the segments of ``bits``."""
+    has = {kind: bool(bits & bit) for kind, bit in _BITS.items()}
+    fields: list[Value] = []
+    if has[POWER]:
+        fields += [
+            value("vbus_uv", 3, "<I", 100, most=_VOLTS),
+            value("ibus_ua", 7, "<I", 100, most=_AMPS),
+        ]
+    elif has[COARSE]:
+        fields += [
+            value("vbus_uv", 40, "<H", 1000, most=_VOLTS),
+            value("ibus_ua", 42, "<H", 1000, most=_AMPS),
+        ]
+    if has[LINES]:
+        fields += [value("dp_uv", 30, "<H", 1000), value("dm_uv", 32, "<H", 1000)]
+    if has[HEAT]:
+        fields.append(value("temp_mc.meter", 24, "<H", 100, minus=(Bytes(23, "B"), 0)))
+    return Table(CYCLE, *fields)
+
+
+_LENGTHS: Final = np.zeros(256, np.uint8)
+for _kind, _length in LENGTHS.items():
+    _LENGTHS[_kind] = _length
 
 
 def _rule(view: bytes) -> Verdict:
@@ -66,16 +101,32 @@ def _rule(view: bytes) -> Verdict:
     return total, ""
 
 
+def _size(data: bytes, at: int) -> int:
+    return OVERHEAD + data[at + 2] if data[at] == HEAD and at + 2 < len(data) else 0
+
+
+def _rows(rows: Frames) -> NDArray[np.bool_]:
+    good: NDArray[np.bool_] = (
+        (rows[:, 0] == HEAD)
+        & (_LENGTHS[rows[:, 1]] == rows[:, 2])
+        & (rows[:, 2] == rows.shape[1] - OVERHEAD)
+        & (CRC16_XMODEM.of_rows(rows[:, :-1]) & 0xFF == rows[:, -1])
+    )
+    return good
+
+
 class FnirsiBleCodec:
     """One connection to a meter of the FNB58 / FNB48 family by Bluetooth LE."""
 
     def __init__(self) -> None:
         self._start = [IDENTIFY, START]
-        self._framer = Framer(_rule, bytes([HEAD]), longest=OVERHEAD + max(LENGTHS.values()))
+        longest = OVERHEAD + max(LENGTHS.values())
+        self._framer = Framer(_rule, bytes([HEAD]), longest=longest, rows=_rows, size=_size)
+        self._clock = ArrivalClock()
+        self._news = News()
         self._cycle: dict[int, bytes] = {}
         self._ready_ns: int | None = None
         self._heard_ns = 0
-        self._last_ns: int | None = None
         self._closing_ns: int | None = None
 
     def next(self, now_ns: int) -> Action:
@@ -109,24 +160,86 @@ class FnirsiBleCodec:
         if data:
             self._heard_ns = max(self._heard_ns, t_ns)
         events: list[Event] = []
-        for piece in self._framer.feed(data):
+        for piece in self._framer.feed_mixed(data):
             if isinstance(piece, Junk):
                 events.append(Rejected(t_ns, piece.reason, piece.data))
-            elif piece[1] == INFO:
-                events.append(_info(piece, t_ns))
-            elif piece[1] == COUNTERS:
-                events.append(_counters(piece, t_ns))
-            else:
-                if piece[1] in self._cycle:
-                    events += self.finish(t_ns)
-                self._cycle[piece[1]] = piece
-                if piece[1] == HEAT and (POWER in self._cycle or COARSE in self._cycle):
-                    # The last of a cycle in the captures; waiting for more would cost 100 ms.
-                    events += self.finish(t_ns)
+                continue
+            at = again = 0
+            while at < len(piece):
+                if at >= again and not self._cycle:
+                    if steady := self._steady(piece, at, t_ns, events):
+                        at += steady
+                        continue
+                    again = at + FIRST_LOOK  # no second try at each segment
+                events += self._segment(piece.frame(at), t_ns)
+                at += 1
         return events
 
+    def _segment(self, segment: bytes, t_ns: int) -> list[Event]:
+        kind = segment[1]
+        if kind == INFO:
+            return [_info(segment, t_ns)]
+        if kind == COUNTERS:
+            return [_counters(segment, t_ns)] if self._news.one(segment, t_ns) else []
+        events = self._sample(t_ns) if kind in self._cycle else []
+        self._cycle[kind] = segment
+        if kind == HEAT and (POWER in self._cycle or COARSE in self._cycle):
+            # The last of a cycle in the captures; waiting for more would cost 100 ms.
+            events += self._sample(t_ns)
+        return events
+
+    def _steady(self, segments: Mixed, begin: int, t_ns: int, events: list[Event]) -> int:
+        """Segments from ``begin`` on whose cycles all end as the captures' do are read at once: how many."""
+        if len(segments) - begin < FIRST_LOOK:
+            return 0
+        kinds = segments.byte(1)[begin:]
+        sampled = np.flatnonzero((kinds != INFO) & (kinds != COUNTERS))
+        of_cycle = kinds[sampled]
+        ends = sampled[of_cycle == HEAT]
+        number = np.cumsum(of_cycle == HEAT) - (of_cycle == HEAT)
+        whole = number < len(ends)
+        bits = np.zeros(len(ends), np.int64)
+        for kind, bit in _BITS.items():
+            times = np.bincount(number[whole & (of_cycle == kind)], minlength=len(ends))
+            bits += np.where(times == 1, bit, np.where(times > 1, 1 << 8, 0))
+        good = (bits < 1 << 8) & (bits & (_BITS[POWER] | _BITS[COARSE]) != 0)
+        cycles = len(good) if good.all() else int(np.argmin(good))
+        if cycles == 0:
+            return 0
+        count = int(ends[cycles - 1]) + 1
+        frames = np.zeros((cycles, CYCLE), np.uint8)
+        for kind, (at, length) in _PLACES.items():
+            which = np.flatnonzero((of_cycle == kind) & (number < cycles))
+            if len(which):
+                frames[number[which], at : at + length] = segments.frames(begin + sampled[which])
+        stamps = self._clock.stamps(cycles, t_ns)
+        parts: list[Part] = []
+        for start, end in pairwise(changes(bits[:cycles])):
+            run = slice(start, end)
+            parts.append((ends[run], self.decode_run(frames[run], stamps[run])))
+        events += woven(parts, self._marks(segments, begin, kinds[:count], t_ns))
+        return count
+
+    def _marks(
+        self, segments: Mixed, begin: int, kinds: NDArray[np.uint8], t_ns: int
+    ) -> list[Mark]:
+        """What segments tell that belong to no cycle."""
+        marks: list[Mark] = []
+        for i in np.flatnonzero(kinds == INFO).tolist():
+            marks.append((i, _info(segments.frame(begin + i), t_ns)))
+        counters = np.flatnonzero(kinds == COUNTERS)
+        if len(counters):
+            frames = segments.frames(begin + counters)
+            for i in self._news.among(frames, t_ns):
+                marks.append((int(counters[i]), _counters(frames[i].tobytes(), t_ns)))
+        return marks
+
     def finish(self, t_ns: int) -> list[Event]:
-        """The sample that is still being gathered, at the end of a recording."""
+        """The sample that is still being gathered and the last counters, at the end of a recording."""
+        told: list[Event] = [_counters(segment, t_ns) for segment in self._news.left()]
+        return self._sample(t_ns) + told
+
+    def _sample(self, t_ns: int) -> list[Event]:
         if not self._cycle:
             return []
         frame = bytearray(CYCLE)
@@ -134,10 +247,7 @@ class FnirsiBleCodec:
             at, length = _PLACES[kind]
             frame[at : at + length] = segment
         self._cycle = {}
-        if self._last_ns is not None:
-            t_ns = max(t_ns, self._last_ns + 1)
-        self._last_ns = t_ns
-        return [self.decode_run(as_frames(bytes(frame)), np.array([t_ns], np.int64))]
+        return [self.decode_run(as_frames(bytes(frame)), self._clock.stamps(1, t_ns))]
 
     def decode_run(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
         """Decode cycles (n, 45): segments 04, 05, 06, 07 as on the wire, zero where there was none.
@@ -145,29 +255,18 @@ class FnirsiBleCodec:
         V and A of 07 (mV, mA) count only where 04 (0.1 mV, 0.1 mA) is absent.
         """
         check_run(frames, t_ns)
-        has = {kind: frames[:, at] == HEAD for kind, (at, _) in _PLACES.items()}
-        columns: dict[str, Int32s] = {}
-        if (has[POWER] | has[COARSE]).any():
-            any_power = has[POWER] | has[COARSE]
-            for name, fine, coarse, limit in (
-                ("vbus_uv", 3, 40, VBUS_V),
-                ("ibus_ua", 7, 42, IBUS_A),
-            ):
-                value = np.where(
-                    has[POWER],
-                    unsigned(frames, fine, 4, little=True) * 100,
-                    unsigned(frames, coarse, 2, little=True) * 1000,
-                )
-                columns[name] = counts(value, any_power & (value <= limit[1] * 1e6))
-        if has[LINES].any():
-            columns["dp_uv"] = counts(unsigned(frames, 30, 2, little=True) * 1000, has[LINES])
-            columns["dm_uv"] = counts(unsigned(frames, 32, 2, little=True) * 1000, has[LINES])
-        if has[HEAT].any():
-            sign = np.where(frames[:, 23] > 0, 100, -100)
-            columns["temp_mc.meter"] = counts(
-                unsigned(frames, 24, 2, little=True) * sign, has[HEAT]
-            )
-        return SampleBlock(t_ns, columns)
+        if len(frames) == 1:
+            bits = sum(_BITS[kind] for kind, (at, _) in _PLACES.items() if frames[0, at] == HEAD)
+            return table(bits).block(frames, t_ns)
+        of_rows = np.zeros(len(frames), np.int64)
+        for kind, (at, _) in _PLACES.items():
+            of_rows += (frames[:, at] == HEAD) * _BITS[kind]
+        return SampleBlock.concat(
+            [
+                table(int(of_rows[start])).block(frames[start:end], t_ns[start:end])
+                for start, end in pairwise(changes(of_rows))
+            ]
+        )
 
 
 def _info(segment: bytes, t_ns: int) -> DeviceInfo:

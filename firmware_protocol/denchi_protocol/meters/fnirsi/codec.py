@@ -24,9 +24,10 @@ from denchi_protocol.codec import (
     Wait,
 )
 from denchi_protocol.fields import check_run, split_where
-from denchi_protocol.framing import MORE, Junk, RunFramer, Verdict
+from denchi_protocol.framing import MORE, Framer, Junk, Verdict
 from denchi_protocol.meters.fnirsi.stamps import spread
-from denchi_protocol.samples import MISSING, Int32s, Int64s, Quality, SampleBlock
+from denchi_protocol.samples import MISSING, Int64s, Quality, SampleBlock
+from denchi_protocol.table import Table, value
 
 MS: Final = 1_000_000
 FRAME: Final = 64
@@ -54,8 +55,19 @@ VBUS_V: Final = (-0.1, 120.0)
 IBUS_A: Final = (-0.1, 7.5)
 """A frame with a voltage or current outside is no measurement at all."""
 
-_SAMPLE: Final = np.dtype(
-    [("v", "<i4"), ("a", "<i4"), ("dp", "<u2"), ("dm", "<u2"), ("mark", "u1"), ("temp", "<u2")]
+_SAMPLE: Final = 15
+_TABLE: Final = Table(
+    _SAMPLE,
+    value("vbus_uv", 0, "<i", 10),
+    value("ibus_ua", 4, "<i", 10),
+    value("dp_uv", 8, "<H", 1000),
+    value("dm_uv", 10, "<H", 1000),
+    value("temp_mc.meter", 13, "<H", 100),
+    flag=Quality.TIME_SPREAD,
+)
+_LIMITS: Final = tuple(
+    (name, round(low * 1e6), round(high * 1e6))
+    for name, (low, high) in (("vbus_uv", VBUS_V), ("ibus_ua", IBUS_A))
 )
 _INSIDE: Final = slice(1, FRAME - 1)
 _NOT_MEASURED: Final = np.uint16(Quality.OUT_OF_RANGE | Quality.TIME_SPREAD)
@@ -94,7 +106,7 @@ class FnirsiCodec:
 
     def __init__(self, start: Iterable[int] = START_NEW) -> None:
         self._start = list(start)
-        self._framer = RunFramer(_rule, _check_rows, bytes([HEAD]), longest=FRAME)
+        self._framer = Framer(_rule, bytes([HEAD]), longest=FRAME, rows=_check_rows)
         self._sent_ns: int | None = None
         self._ready_ns = 0
         self._heard_ns = 0
@@ -158,7 +170,8 @@ class FnirsiCodec:
 
     def _measured(self, frames: Frames, t_ns: int, events: list[Event]) -> None:
         n = len(frames)
-        arrival = t_ns - np.arange(n - 1, -1, -1, dtype=np.int64) * (SAMPLES * SAMPLE_STEP_NS)
+        back = np.arange(n - 1, -1, -1, dtype=np.int64) if n > 1 else np.zeros(1, np.int64)
+        arrival = t_ns - back * (SAMPLES * SAMPLE_STEP_NS)
         if self._last_frame_ns is not None and arrival[0] <= self._last_frame_ns:
             # They waited somewhere on the way: they share the time since the frame before.
             step = max(t_ns - self._last_frame_ns, 0) // n
@@ -185,29 +198,16 @@ class FnirsiCodec:
         return self._decoded(frames, t_ns, None)
 
     def _decoded(self, frames: Frames, t_ns: Int64s, previous_ns: int | None) -> SampleBlock:
-        inside = np.ascontiguousarray(frames[:, 2 : 2 + SAMPLES * _SAMPLE.itemsize])
-        raw = inside.view(_SAMPLE).reshape(-1)
-        v, a, temp = raw["v"], raw["a"], raw["temp"]
-        # 10 uV and 10 uA a count: within the limits the product fits int32.
-        wrong = (
-            (v > VBUS_V[1] * 1e5)
-            | (v < VBUS_V[0] * 1e5)
-            | (a > IBUS_A[1] * 1e5)
-            | (a < IBUS_A[0] * 1e5)
-        )
-        columns: dict[str, Int32s] = {
-            "vbus_uv": v * np.int32(10),
-            "ibus_ua": a * np.int32(10),
-            "dp_uv": raw["dp"].astype(np.int32) * np.int32(1000),
-            "dm_uv": raw["dm"].astype(np.int32) * np.int32(1000),
-            "temp_mc.meter": temp.astype(np.int32) * np.int32(100),
-        }
-        quality = np.full(len(raw), Quality.TIME_SPREAD, np.uint16)
-        if wrong.any():
-            wrong = np.repeat(wrong.reshape(-1, SAMPLES).any(axis=1), SAMPLES)
+        inside = np.ascontiguousarray(frames[:, 2 : 2 + SAMPLES * _SAMPLE])
+        columns, quality = _TABLE.read(inside.reshape(-1, _SAMPLE))
+        if not all(
+            low <= columns[n].min() and columns[n].max() <= high for n, low, high in _LIMITS
+        ):
+            outside = [(columns[n] < low) | (columns[n] > high) for n, low, high in _LIMITS]
+            wrong = (outside[0] | outside[1]).reshape(-1, SAMPLES).any(axis=1).repeat(SAMPLES)
             quality[wrong] = _NOT_MEASURED
             columns = {
                 name: np.where(wrong, np.int32(MISSING), values) for name, values in columns.items()
             }
         stamps = spread(t_ns, SAMPLES, SAMPLE_STEP_NS, previous_ns)
-        return SampleBlock(stamps, columns, quality)
+        return SampleBlock.trusted(stamps, columns, quality)

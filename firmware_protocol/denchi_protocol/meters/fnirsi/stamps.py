@@ -14,6 +14,12 @@ def spread(arrival_ns: Int64s, count: int, step_ns: int, previous_ns: int | None
     before, so that stamps never run backwards. ``previous_ns``: arrival of the frame before the run.
     """
     n = len(arrival_ns)
+    if n == 1:  # one live frame: the same without arrays
+        last = int(arrival_ns[0])
+        if previous_ns is not None:
+            last = max(last, previous_ns + count * TIME_STEP_NS)
+            step_ns = min((last - previous_ns) // count, step_ns)
+        return np.array([last - k * step_ns for k in range(count - 1, -1, -1)], np.int64)
     ramp = np.arange(n, dtype=np.int64) * (count * TIME_STEP_NS)
     floor = arrival_ns[0]
     if previous_ns is not None:

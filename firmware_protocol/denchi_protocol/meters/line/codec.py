@@ -5,6 +5,7 @@ What is understood stands in README.md beside this file. Nothing is ever sent.
 
 from __future__ import annotations
 
+from operator import methodcaller
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,7 @@ from denchi_protocol.codec import (
 from denchi_protocol.devclock import DeviceClock
 from denchi_protocol.errors import LocalProtocolError
 from denchi_protocol.fields import check_run
+from denchi_protocol.framing import FIRST_LOOK
 from denchi_protocol.meters.line.columns import (
     Column,
     column,
@@ -30,7 +32,15 @@ from denchi_protocol.meters.line.columns import (
     number,
     split,
 )
-from denchi_protocol.samples import MISSING, TIME_STEP_NS, Int64s, Quality, SampleBlock
+from denchi_protocol.samples import (
+    MISSING,
+    TIME_STEP_NS,
+    Floats,
+    Int32s,
+    Int64s,
+    Quality,
+    SampleBlock,
+)
 
 MS: Final = 1_000_000
 MAX_LINE: Final = 1024
@@ -39,6 +49,13 @@ TELL_EVERY: Final = 100
 REMARKS: Final = ("#", "//")
 HALF: Final = "the first line may be a half one"
 NO_HEADER: Final = "no header has come: name the columns (...?columns=voltage_v,current_a)"
+
+PLAIN: Final = b"0123456789+-.,\r"
+FIRST: Final = tuple(bytes((byte,)) for byte in PLAIN)
+MOST_DIGITS: Final = 15
+"""A longer number may be none (``columns.number``)."""
+MOST_LINES: Final = 4096
+COMMAS: Final = methodcaller("count", b",")
 
 Values = dict[str, float]
 """Counts by channel, and ``t`` in ns."""
@@ -59,6 +76,8 @@ class LineCodec:
             )
         self._held = b""
         self._lines = self._headless = 0
+        self._header = b""
+        """The line of the last header, as it came: a board may print it now and then."""
         self._overlong = False
         self._told: tuple[str, ...] | None = None
         self._clock = DeviceClock()
@@ -79,7 +98,15 @@ class LineCodec:
         """Take bytes; every whole line becomes a sample."""
         events: list[Event] = []
         *lines, self._held = (self._held + data).split(b"\n")
-        for raw in lines:
+        at = again = 0
+        while at < len(lines):
+            if at >= again and len(lines) - at >= FIRST_LOOK:
+                if count := self._plain(lines[at : at + MOST_LINES], t_ns, events):
+                    at += count
+                    continue
+                again = at + FIRST_LOOK  # no second try at each line
+            raw = lines[at]
+            at += 1
             if self._overlong or len(raw) > MAX_LINE:
                 events.append(Rejected(t_ns, "a line without end", raw))
                 self._overlong = False
@@ -91,6 +118,68 @@ class LineCodec:
             self._held = self._held[-MAX_LINE:]
         return events
 
+    def _plain(self, lines: list[bytes], t_ns: int, events: list[Event]) -> int:
+        """Lines of nothing but plain numbers under the columns that are known: read at once, or none."""
+        columns = self._columns
+        if not columns or self._lines == 0 or self._overlong or self._told != _names(columns):
+            return 0
+        stop = next(
+            (i for i, line in enumerate(lines) if line[:1] not in FIRST and line != self._header),
+            len(lines),
+        )
+        took, lines = stop, [line for line in lines[:stop] if line != self._header]
+        n = len(lines)
+        if n < FIRST_LOOK:
+            return 0
+        text = b",".join(lines)
+        if text.translate(None, PLAIN) or set(map(COMMAS, lines)) != {len(columns) - 1}:
+            return 0
+        cells = text.split(b",")
+        if max(map(len, cells)) > MOST_DIGITS:
+            return 0
+        try:
+            values = np.fromiter(map(float, cells), np.float64, len(cells)).reshape(n, -1)
+        except ValueError:
+            return 0
+        scaled: dict[str, Floats] = {}
+        for i, c in enumerate(columns):
+            if c.channel and c.channel not in scaled:
+                scaled[c.channel] = values[:, i] * c.scale
+        device = scaled.pop("t", None)
+        if device is not None and not self._goes_on(device):
+            return 0
+        out: dict[str, Int32s] = {}
+        for name, counted in scaled.items():
+            counted[np.abs(counted) >= 2**31] = MISSING
+            out[name] = np.rint(counted).astype(np.int32)
+        quality = np.full(n, Quality.UNCHECKED, np.uint16)
+        events.append(SampleBlock.trusted(self._stamps(device, n, t_ns), out, quality))
+        self._lines += took
+        return took
+
+    def _goes_on(self, device: Floats) -> bool:
+        """Whether the board's time rises from line to line, and from the line before."""
+        last = self._last_device_ns
+        rising = bool((np.diff(device) >= 1).all()) and float(np.abs(device).max()) < 2**62
+        return rising and last is not None and device[0] >= last + 1
+
+    def _stamps(self, device: Floats | None, n: int, t_ns: int) -> Int64s:
+        """Stamps (n,) of lines that arrived together."""
+        if device is None:
+            first = t_ns if self._last_ns is None else max(t_ns, self._last_ns + TIME_STEP_NS)
+            self._last_ns = first + TIME_STEP_NS * (n - 1)
+            return np.arange(first, self._last_ns + 1, TIME_STEP_NS, dtype=np.int64)
+        now = device.astype(np.int64)
+        self._last_device_ns = int(now[-1])
+        # As if each had come alone: the stamps of a line do not depend on how reads were cut.
+        ramp = TIME_STEP_NS * np.arange(n, dtype=np.int64)
+        stamps = np.array(self._clock.each(now.tolist(), t_ns), np.int64)
+        if self._last_ns is not None:
+            stamps[0] = max(int(stamps[0]), self._last_ns + TIME_STEP_NS)
+        rising: Int64s = np.maximum.accumulate(stamps - ramp) + ramp
+        self._last_ns = int(rising[-1])
+        return rising
+
     def finish(self, t_ns: int) -> list[Event]:
         """What is held when no more comes: a last line without its end may be a half one."""
         held, self._held = self._held, b""
@@ -101,7 +190,10 @@ class LineCodec:
             line = raw.decode("ascii").strip()
             if not line or line.startswith(REMARKS):
                 return
+            before = self._columns
             values = self._values(line, t_ns, events)
+            if self._columns is not before:
+                self._header = raw
         except ValueError:
             events.append(Rejected(t_ns, "not a line of numbers", raw))
             return
@@ -141,7 +233,7 @@ class LineCodec:
         self, columns: list[Column] | tuple[Column, ...], t_ns: int, events: list[Event]
     ) -> None:
         """Say once which columns are read and which are not."""
-        names = tuple(c.named for c in columns)
+        names = _names(columns)
         if names == self._told:
             return
         self._told = names
@@ -183,6 +275,10 @@ class LineCodec:
             fits = len(cells) == len(self._columns)
             rows.append(_counts(self._columns, cells) if fits else {})
         return _block([{k: v for k, v in row.items() if k != "t"} for row in rows], t_ns)
+
+
+def _names(columns: list[Column] | tuple[Column, ...]) -> tuple[str, ...]:
+    return tuple(c.named for c in columns)
 
 
 class _Skipped(Exception):

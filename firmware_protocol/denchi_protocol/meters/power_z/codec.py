@@ -22,8 +22,8 @@ from denchi_protocol.codec import (
 )
 from denchi_protocol.devclock import DeviceClock
 from denchi_protocol.errors import LocalProtocolError
-from denchi_protocol.fields import as_frames, check_run, counts, signed, unsigned
-from denchi_protocol.framing import Junk, RunFramer
+from denchi_protocol.fields import as_frames, check_run, unsigned
+from denchi_protocol.framing import Framer, Junk
 from denchi_protocol.meters.power_z.packets import (
     ADC,
     ADC_SIZES,
@@ -35,15 +35,17 @@ from denchi_protocol.meters.power_z.packets import (
     SAMPLE,
     STARTS,
     Packet,
+    adc_size,
     check_rows,
+    headed_queue,
     packets,
     pd_events,
-    queue_samples,
     rule,
 )
 from denchi_protocol.meters.power_z.stream import MS, SequenceClock
 from denchi_protocol.polling import Poller
 from denchi_protocol.samples import MISSING, TIME_STEP_NS, Int64s, Quality, SampleBlock
+from denchi_protocol.table import Table, value
 
 GET_DATA: Final = 0x0C
 BOTH: Final = ADC | PD
@@ -59,6 +61,48 @@ STREAM_NS: Final = 2_000 * MS
 STATUS_NS: Final = 1_000 * MS
 """PD status is told as a sample (mV, mA) only where nothing finer has come for this long."""
 
+ADC_TABLE: Final = Table(
+    min(ADC_SIZES),
+    value("vbus_uv", 0, "<i"),
+    value("ibus_ua", 4, "<i"),
+    # 1/128 degC, rounded half up to the milli-degree; negative ones too.
+    value(
+        "temp_mc.meter", 24, "<h", 1000,
+        divide=128, none=(NO_TEMPERATURE,), none_flag=Quality.FAULT_CODE,
+    ),
+    *(
+        value(name, at, "<H", 100)
+        for name, at in (("cc1_uv", 26), ("cc2_uv", 28), ("dp_uv", 30), ("dm_uv", 32))
+    ),
+    flag=Quality.UNCHECKED,
+)  # fmt: skip
+STATUS_TABLE: Final = Table(
+    PD_STATUS,
+    value("vbus_uv", 4, "<H", 1000),
+    value("ibus_ua", 6, "<h", 1000),
+    value("cc1_uv", 8, "<H", 1000),
+    value("cc2_uv", 10, "<H", 1000),
+    flag=Quality.UNCHECKED,
+)
+
+QUEUE_TABLES: Final = {
+    slow: Table(
+        QUEUE_SIZE,
+        value("vbus_uv", 4, "<i"),
+        value("ibus_ua", 8, "<i"),
+        *(
+            value(name, at, "<H", 100 if slow else 1000)
+            for name, at in (("cc1_uv", 12), ("cc2_uv", 14), ("dp_uv", 16), ("dm_uv", 18))
+        ),
+        flag=Quality.UNCHECKED,
+    )
+    for slow in (False, True)
+}
+"""Stream samples; the scale of the lines depends on the rate."""
+LENT: Final = ("temp_mc.meter", "cc1_uv", "cc2_uv", "dp_uv", "dm_uv")
+"""What an ADC packet lends the newest sample of a stream; the first is in no sample of its own."""
+STEADY_REPLIES: Final = 1024
+
 ORDER: Final = {ADC: 0, QUEUE: 1, PD: 2}
 """A stream's newest sample takes the ADC packet's temperature along."""
 
@@ -72,7 +116,7 @@ class PowerZCodec:
     """One connection to a KM002C or KM003C."""
 
     def __init__(self) -> None:
-        self._framer = RunFramer(rule, check_rows, STARTS, longest=LONGEST)
+        self._framer = Framer(rule, STARTS, longest=LONGEST, rows=check_rows)
         self._poller = Poller(self._plan, period_ms=PERIOD_MS, resend_ms=RESEND_MS, tries=1)
         self._number = 0
         self._misses = 0
@@ -132,6 +176,9 @@ class PowerZCodec:
                 if piece.data.strip(b"\0"):  # zeros fill up a HID report
                     events.append(Rejected(t_ns, piece.reason, piece.data))
             elif not isinstance(piece, bytes):
+                if (size := adc_size(piece)) and not self._streams(t_ns):
+                    self._adcs(piece, size, t_ns, events)
+                    continue
                 at = 0
                 while at < len(piece):
                     if steady := self._steady(piece[at:], t_ns, events):
@@ -143,20 +190,33 @@ class PowerZCodec:
 
     def _steady(self, rows: Frames, t_ns: int, events: list[Event]) -> int:
         """Replies of a stream that goes on evenly are read at once: how many."""
-        if len(rows) < 2 or self._lent is not None or not check_rows(rows[:2]).all():
+        if len(rows) < 2 or self._lent is not None or not headed_queue(rows[:2]).all():
             return 0
-        good = check_rows(rows)
+        # In slices that stay in the processor's cache.
+        rows = rows[:STEADY_REPLIES]
+        good = headed_queue(rows)
         rows = rows if good.all() else rows[: int(np.argmin(good))]
         count = (rows.shape[1] - 8) // QUEUE_SIZE
-        steady = self._sequence.steady(queue_samples(rows)["seq"].astype(np.int64), count)
+        samples = np.ascontiguousarray(rows[:, 8:]).reshape(-1, QUEUE_SIZE)
+        steady = self._sequence.steady(samples.view(SAMPLE)["seq"][:, 0], count)
         if steady < 2:
             return 0
-        rows = rows[:steady]
         if self._poller.in_flight is not None:
-            for number in rows[:, 1].tolist():
+            for number in rows[:steady, 1].tolist():
                 self._answered(number, t_ns)
-        self._samples(np.ascontiguousarray(rows[:, 8:]).reshape(-1, QUEUE_SIZE), t_ns, events)
+        n = steady * count
+        self._placed(samples[:n], self._sequence.go_on(n, t_ns), t_ns, events)
         return steady
+
+    def _streams(self, t_ns: int) -> bool:
+        return self._stream_ns is not None and t_ns - self._stream_ns < STREAM_NS
+
+    def _adcs(self, rows: Frames, size: int, t_ns: int, events: list[Event]) -> None:
+        """Replies of one ADC packet each, with nothing to tell behind it."""
+        for number in rows[:, 1].tolist() if self._poller.in_flight is not None else ():
+            self._answered(number, t_ns)
+        self._fine_ns = t_ns
+        events.append(self.decode_run(rows[:, 8 : 8 + size], self._stamps(len(rows), t_ns)))
 
     def _answered(self, number: int, t_ns: int) -> None:
         flight = self._poller.in_flight
@@ -181,17 +241,19 @@ class PowerZCodec:
     def _adc(self, packet: Packet, t_ns: int, events: list[Event], *, streams: bool) -> None:
         self._fine_ns = t_ns
         payload = as_frames(packet.payload)
-        if streams or (self._stream_ns is not None and t_ns - self._stream_ns < STREAM_NS):
+        if streams or self._streams(t_ns):
             self._lent = self.decode_run(payload, np.array([t_ns], np.int64))
         else:
-            events.append(self.decode_run(payload, self._stamp(t_ns)))
+            events.append(self.decode_run(payload, self._stamps(1, t_ns)))
 
-    def _stamp(self, t_ns: int) -> Int64s:
-        """The arrival, or a step after the sample before where two came in one read."""
+    def _stamps(self, n: int, t_ns: int) -> Int64s:
+        """The arrival, or a step after the sample before where several came in one read."""
         if self._last_ns is not None:
             t_ns = max(t_ns, self._last_ns + TIME_STEP_NS)
-        self._last_ns = t_ns
-        return np.array([t_ns], np.int64)
+        self._last_ns = t_ns + (n - 1) * TIME_STEP_NS
+        if n == 1:
+            return np.array((t_ns,), np.int64)
+        return np.arange(t_ns, self._last_ns + 1, TIME_STEP_NS, dtype=np.int64)
 
     def _queue(self, packet: Packet, t_ns: int, events: list[Event]) -> None:
         rows = np.frombuffer(packet.payload, np.uint8).reshape(-1, QUEUE_SIZE)
@@ -199,16 +261,20 @@ class PowerZCodec:
 
     def _samples(self, rows: Frames, t_ns: int, events: list[Event]) -> None:
         stamps, gaps = self._sequence.place(rows.view(SAMPLE)["seq"][:, 0].astype(np.int64), t_ns)
-        self._stream_ns = self._fine_ns = t_ns
         events += gaps
-        if self._last_ns is not None:
+        self._placed(rows, stamps, t_ns, events)
+
+    def _placed(self, rows: Frames, stamps: Int64s, t_ns: int, events: list[Event]) -> None:
+        """Samples with their stamps, and what an ADC packet lends the newest of them."""
+        self._stream_ns = self._fine_ns = t_ns
+        if self._last_ns is not None and stamps[0] <= self._last_ns:
             ramp = np.arange(1, len(stamps) + 1, dtype=np.int64)
             stamps = np.maximum(stamps, self._last_ns + ramp)
         self._last_ns = int(stamps[-1])
         block = _queue_block(rows, stamps, self._sequence.step_ms)
         if self._lent is not None:
             columns = dict(block.columns)
-            for name in ("temp_mc.meter", "cc1_uv", "cc2_uv", "dp_uv", "dm_uv"):
+            for name in LENT:
                 column = columns[name].copy()
                 column[-1] = self._lent.columns[name][0]
                 columns[name] = column
@@ -220,7 +286,7 @@ class PowerZCodec:
         now_ms = int(unsigned(status, 0, 4, little=True)[0])
         found = pd_events(packet.payload) or []
         if self._fine_ns is None or t_ns - self._fine_ns > STATUS_NS:
-            events.append(self.decode_run(status, self._stamp(t_ns)))
+            events.append(self.decode_run(status, self._stamps(1, t_ns)))
         if not found:
             return
         # Ages before the status; what claims to be newer than it came with it.
@@ -244,54 +310,17 @@ class PowerZCodec:
         check_run(frames, t_ns)
         width = frames.shape[1]
         if width in ADC_SIZES:
-            return _adc_block(frames, t_ns)
+            return ADC_TABLE.block(frames, t_ns)
         if width == QUEUE_SIZE:
             return _queue_block(frames, t_ns, None)
         if width == PD_STATUS:
-            return _status_block(frames, t_ns)
+            return STATUS_TABLE.block(frames, t_ns)
         raise LocalProtocolError(f"no packet of a POWER-Z is {width} bytes long")
 
 
-def _flags(n: int) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
-    return np.full(n, Quality.UNCHECKED, np.uint16)
-
-
-def _adc_block(frames: Frames, t_ns: Int64s) -> SampleBlock:
-    raw = signed(frames, 24, 2, little=True)
-    none = raw == NO_TEMPERATURE
-    # 1/128 degC, rounded half up to the milli-degree; negative ones too.
-    columns = {
-        "vbus_uv": counts(signed(frames, 0, 4, little=True)),
-        "ibus_ua": counts(signed(frames, 4, 4, little=True)),
-        "temp_mc.meter": counts((raw * 1000 + 64) // 128, ~none),
-    }
-    for name, at in (("cc1_uv", 26), ("cc2_uv", 28), ("dp_uv", 30), ("dm_uv", 32)):
-        columns[name] = counts(unsigned(frames, at, 2, little=True) * 100)
-    flags = _flags(len(frames))
-    flags[none] |= np.uint16(Quality.FAULT_CODE)
-    return SampleBlock(t_ns, columns, flags)
-
-
 def _queue_block(frames: Frames, t_ns: Int64s, step_ms: int | None) -> SampleBlock:
-    raw = np.ascontiguousarray(frames).reshape(-1).view(SAMPLE)
-    none = np.full(len(raw), MISSING, np.int32)
-    columns = {
-        "vbus_uv": raw["v"].astype(np.int32),
-        "ibus_ua": raw["a"].astype(np.int32),
-        "temp_mc.meter": none,
-    }
-    for name in ("cc1", "cc2", "dp", "dm"):
-        # At most 65,535 counts: the product fits int32.
-        scaled = raw[name].astype(np.int32) * np.int32(100 if step_ms == 500 else 1000)
-        columns[f"{name}_uv"] = none if step_ms is None else scaled
-    return SampleBlock(t_ns, columns, _flags(len(raw)))
-
-
-def _status_block(frames: Frames, t_ns: Int64s) -> SampleBlock:
-    columns = {
-        "vbus_uv": counts(unsigned(frames, 4, 2, little=True) * 1000),
-        "ibus_ua": counts(signed(frames, 6, 2, little=True) * 1000),
-        "cc1_uv": counts(unsigned(frames, 8, 2, little=True) * 1000),
-        "cc2_uv": counts(unsigned(frames, 10, 2, little=True) * 1000),
-    }
-    return SampleBlock(t_ns, columns, _flags(len(frames)))
+    columns, quality = QUEUE_TABLES[step_ms == 500].read(frames)
+    none = np.full(len(frames), MISSING, np.int32)
+    for name in LENT if step_ms is None else LENT[:1]:
+        columns[name] = none
+    return SampleBlock.trusted(t_ns, columns, quality)

@@ -89,8 +89,71 @@ def rule(view: bytes) -> Verdict:
     return at, ""
 
 
+def _word(att: int, size: int, *, count: int = 0, more: bool = False) -> bytes:
+    return struct.pack("<I", att | more << 15 | count << 16 | size << 22)
+
+
+ADC_REPLIES: Final = {
+    8 + size + (4 + PD_STATUS if pd else 0): (
+        size,
+        _word(ADC, size, more=pd),
+        _word(PD, PD_STATUS) if pd else b"",
+    )
+    for size in ADC_SIZES
+    for pd in (False, True)
+}
+"""Length of a reply of one ADC packet, and where asked for one PD packet without events: its size, both headers."""
+_ADC_CHECKED: Final = np.dtype(
+    {
+        "names": ["v", "a", "raw_v", "raw_a", "supply"],
+        "formats": ["<i4", "<i4", "<i4", "<i4", "<u2"],
+        "offsets": [8, 12, 16, 20, 34],
+        "itemsize": min(ADC_SIZES),
+    }
+)
+
+
+def adc_size(rows: Frames) -> int:
+    """Bytes of the ADC packet of replies (n, length) that ``rule`` found whole; 0 when one is no plain ADC reply."""
+    size, first, second = ADC_REPLIES.get(rows.shape[1], (0, b"", b""))
+    if not size:
+        return 0
+    if len(rows) == 1:
+        reply = rows.tobytes()
+        same = reply[4:8] == first and reply[8 + size : 12 + size] == second
+        return size if same and reply[0] == PUT_DATA else 0
+    return size if _headed(rows, size, first, second).all() else 0
+
+
+def _headed(rows: Frames, size: int, first: bytes, second: bytes) -> NDArray[np.bool_]:
+    good: NDArray[np.bool_] = (rows[:, 0] == PUT_DATA) & ((rows[:, 2] > 63) | (rows[:, 3] != 0))
+    for at, word in ((4, first), (8 + size, second)):
+        if word:
+            wanted = np.frombuffer(word, np.uint8)
+            good &= np.logical_and.reduce(rows[:, at : at + 4] == wanted, axis=1)
+    return good
+
+
+def _check_adc(rows: Frames) -> NDArray[np.bool_]:
+    size, first, second = ADC_REPLIES[rows.shape[1]]
+    inside = rows[:, 8 : 8 + _ADC_CHECKED.itemsize].view(_ADC_CHECKED)[:, 0]
+    good = _headed(rows, size, first, second)
+    good &= (inside["supply"] >= 25_000) & (inside["supply"] <= 42_000)
+    for name in ("v", "a"):
+        smooth = inside[name].astype(np.int64)
+        good &= np.abs(smooth - inside["raw_" + name]) <= 50_000 + np.abs(smooth) // 20
+    return good
+
+
 def check_rows(rows: Frames) -> NDArray[np.bool_]:
-    """Replies of one AdcQueue packet, as a stream has them; everything else is judged alone."""
+    """Replies of one AdcQueue packet, as a stream has them, or plain ADC replies; others are judged alone."""
+    if rows.shape[1] in ADC_REPLIES:
+        return _check_adc(rows)
+    return check_queue(rows)
+
+
+def headed_queue(rows: Frames) -> NDArray[np.bool_]:
+    """Which rows (n, length) have the header of a reply of one AdcQueue packet of that length."""
     count, rest = divmod(rows.shape[1] - 8, QUEUE_SIZE)
     if rest or not 0 < count < 64:
         return np.zeros(len(rows), np.bool_)
@@ -100,7 +163,15 @@ def check_rows(rows: Frames) -> NDArray[np.bool_]:
         & ((rows[:, 2] > 63) | (rows[:, 3] != 0))
         & np.logical_and.reduce(rows[:, 4:8] == header, axis=1)
     )
-    volts = queue_samples(rows)["v"].reshape(len(rows), count)
+    return good
+
+
+def check_queue(rows: Frames) -> NDArray[np.bool_]:
+    """Replies of one AdcQueue packet."""
+    good = headed_queue(rows)
+    if not good.any():
+        return good
+    volts = queue_samples(rows)["v"].reshape(len(rows), -1)
     if volts.size and max(int(volts.max()), -int(volts.min())) >= 80_000_000:
         good &= (np.abs(volts.astype(np.int64)) < 80_000_000).all(axis=1)
     return good

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from denchi_protocol.codec import MeterGap
 from denchi_protocol.devclock import DeviceClock
@@ -49,13 +50,24 @@ class SequenceClock:
         self._last_arrival_ns, self._last_t_ns = arrival_ns, int(stamps[-1])
         return stamps, gaps
 
-    def steady(self, seq: Int64s, count: int) -> int:
+    def steady(self, seq: NDArray[np.uint16], count: int) -> int:
         """How many of the replies of ``count`` samples each (in ``seq``) go on without a gap or a new rate."""
         if self._last_seq is None or self.step_ms is None or self.step_ms != self._step_ms:
             return 0
-        apart = np.diff(seq, prepend=self._last_seq) % WRAP
-        wrong = np.flatnonzero(apart != self.step_ms)
-        return (int(wrong[0]) if len(wrong) else len(seq)) // count
+        due = np.arange(1, len(seq) + 1, dtype=np.uint16) * np.uint16(self.step_ms)
+        wrong = seq - np.uint16(self._last_seq) != due  # modulo 2**16, as the numbers are
+        return (int(np.argmax(wrong)) if wrong.any() else len(seq)) // count
+
+    def go_on(self, n: int, arrival_ns: int) -> Int64s:
+        """Stamps (n,) of the next n samples, of which ``steady`` has said that they follow evenly."""
+        step = self.step_ms
+        assert step is not None and self._last_seq is not None
+        stamps = self._clock.even((self._last_ms + step) * MS, step * MS, n, arrival_ns)
+        self._last_seq = (self._last_seq + n * step) % WRAP
+        self._last_ms += n * step
+        self._last_arrival_ns, self._last_t_ns = arrival_ns, int(stamps[-1])
+        self._last_before = step
+        return stamps
 
     def _since_last(self, seq: int, arrival_ns: int) -> int | None:
         """Milliseconds since the last sample of the reply before; None for a new sequence."""

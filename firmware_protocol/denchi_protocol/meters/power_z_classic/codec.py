@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from denchi_protocol.checksum import CRC16_MODBUS, sum8
 from denchi_protocol.codec import Action, Closing, Done, Event, Frames, Rejected, Send, Wait
 from denchi_protocol.fields import check_run, counts, signed
-from denchi_protocol.framing import MORE, Junk, RunFramer, Verdict
+from denchi_protocol.framing import MORE, Framer, Junk, Verdict
 from denchi_protocol.polling import MS
 from denchi_protocol.samples import (
     TIME_STEP_NS,
@@ -92,7 +92,7 @@ def _check_fl(rows: Frames) -> NDArray[np.bool_]:
 class _Listener:
     """What both have in common: reports in, runs of them decoded, stamped by arrival."""
 
-    def __init__(self, framer: RunFramer, ignored: bytes) -> None:
+    def __init__(self, framer: Framer, ignored: bytes) -> None:
         self._framer, self._ignored = framer, ignored
         self._last_ns: int | None = None
 
@@ -137,7 +137,7 @@ class Km001Codec(_Listener):
     """One connection to a KM001."""
 
     def __init__(self) -> None:
-        super().__init__(RunFramer(_rule_km, _check_km, b"\xaa", longest=REPORT), _OTHER)
+        super().__init__(Framer(_rule_km, b"\xaa", longest=REPORT, rows=_check_km), _OTHER)
         self._asked_ns: int | None = None
 
     def next(self, now_ns: int) -> Action:
@@ -167,7 +167,7 @@ class Fl001Codec(_Listener):
     """One connection to an FL001."""
 
     def __init__(self) -> None:
-        super().__init__(RunFramer(_rule_fl, _check_fl, b"\0", longest=REPORT), b"")
+        super().__init__(Framer(_rule_fl, b"\0", longest=REPORT, rows=_check_fl), b"")
 
     def next(self, now_ns: int) -> Action:
         """Only listen."""

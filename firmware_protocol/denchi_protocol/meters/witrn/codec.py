@@ -25,7 +25,8 @@ from denchi_protocol.codec import (
 from denchi_protocol.devclock import DeviceClock
 from denchi_protocol.errors import LocalProtocolError
 from denchi_protocol.fields import check_run, split_where, unsigned
-from denchi_protocol.framing import MORE, Junk, RunFramer, Verdict
+from denchi_protocol.framing import MORE, Framer, Junk, Verdict
+from denchi_protocol.runs import in_order
 from denchi_protocol.samples import (
     MISSING,
     TIME_STEP_NS,
@@ -89,7 +90,7 @@ def _rule(view: bytes) -> Verdict:
 
 _SUMS: Final = np.zeros((REPORT, 2), np.float32)
 _SUMS[8:62, 0] = _SUMS[:8, 1] = 1
-_SLICE: Final = 512
+_SLICE: Final = 2048
 
 
 def _check_rows(rows: Frames) -> NDArray[np.bool_]:
@@ -129,7 +130,7 @@ class WitrnCodec:
         if probe not in PROBES:
             raise LocalProtocolError(f"probe={probe!r}: it is one of {', '.join(PROBES)}")
         self._probe = f"temp_mc.{probe}"
-        self._framer = RunFramer(_rule, _check_rows, bytes((MEASUREMENT, PD)), longest=REPORT)
+        self._framer = Framer(_rule, bytes((MEASUREMENT, PD)), longest=REPORT, rows=_check_rows)
         self._clock = DeviceClock()
         self._last_ms: int | None = None
         self._unwrapped_ms = 0
@@ -162,10 +163,11 @@ class WitrnCodec:
         return events
 
     def _measured(self, frames: Frames, t_ns: int, events: list[Event]) -> None:
-        events.append(self.decode_run(frames, self._stamps(frames, t_ns)))
+        told: list[tuple[int, Event]] = []
         if self._told_ns is None or t_ns - self._told_ns >= COUNTERS_NS:
             self._told_ns = t_ns
-            events.append(Telemetry(t_ns, _counters(frames[-1:])))
+            told.append((0, Telemetry(t_ns, _counters(frames[:1]))))
+        events += in_order(self.decode_run(frames, self._stamps(frames, t_ns)), told)
 
     def _stamps(self, frames: Frames, t_ns: int) -> Int64s:
         """Device time where it holds together and goes along with the arrivals; else arrival."""
@@ -229,25 +231,29 @@ class WitrnCodec:
         check_run(frames, t_ns)
         out = np.empty((len(_ORDER) + 1, len(frames)), np.int32)
         # In slices that stay in the processor's cache: large intermediate arrays cost their pages.
-        for at in range(0, len(frames), _SLICE):
-            _decode(frames[at : at + _SLICE], out[:, at : at + _SLICE])
+        with np.errstate(invalid="ignore"):
+            for at in range(0, len(frames), _SLICE):
+                _decode(frames[at : at + _SLICE], out[:, at : at + _SLICE])
         columns = {name: out[i] for i, name in _ORDER.items()}
         columns[self._probe] = out[3]
-        return SampleBlock(t_ns, columns)
+        return SampleBlock.trusted(t_ns, columns, np.zeros(len(frames), np.uint16))
 
 
 def _decode(frames: Frames, out: Int32s) -> None:
     """Fill ``out`` (8, n): D+, D-, board, probe, volts, amperes, CC1, CC2."""
     values = _floats(frames, 30, 6)
-    # All six quantities in one step; not a number and what cannot be fail every comparison.
-    with np.errstate(invalid="ignore"):
-        scaled = np.rint(values * _PER_SI)
+    # All six quantities in one step; not a number fails every comparison.
+    scaled = values * _PER_SI
+    np.rint(scaled, out=scaled)
+    low, high = scaled.min(axis=1, keepdims=True), scaled.max(axis=1, keepdims=True)
+    usual = bool(((high < _LIMIT) & (low > -_LIMIT)).all() and values[3].min() >= NO_PROBE_C)
+    none = values[2] == NOT_MEASURED_C
+    if not usual or none.any():
         fits = np.abs(scaled) < _LIMIT
-        fits[2] &= values[2] != NOT_MEASURED_C
+        fits[2] &= ~none
         fits[3] &= values[3] >= NO_PROBE_C
-        if not fits.all():
-            scaled[~fits] = MISSING
-        out[:6] = scaled
+        scaled[~fits] = MISSING
+    out[:6] = scaled
     cc = frames[:, 55:57].T
     out[6:] = cc
     out[6:] *= 100_000
