@@ -47,6 +47,9 @@ PROBES: Final = ("case", "ambient")
 """Roles whose thermometer measures where the role says."""
 TICK_S: Final = 0.5
 """Health and screening are told this often that time passes."""
+HAND_OVER_S: Final = 0.6
+"""Longer than any read of a link: by then its last samples are here, unless it is stuck in opening."""
+JUDGE_S: Final = 0.5
 MAX_BACKLOG: Final = 4096
 """Blocks that health may fall behind before it is told a gap instead (the journal has them all)."""
 
@@ -134,6 +137,8 @@ class Bench:
         self._greeted: set[tuple[str, str]] = set()
         self._begun = False
         """Whether a session was ever begun here."""
+        self._ended = False
+        """Whether this bench was stopped: what comes from a meter now begins no session."""
         self.behind = 0
         self._services = services
         self._lock = threading.RLock()
@@ -157,20 +162,33 @@ class Bench:
         view.link = make(_Port(self, role))
         view.link.start()
 
-    def detach(self, role: str) -> None:
-        """Stop an instrument's link and forget it."""
-        view = self.links.pop(role, None)
-        if view and view.link:
-            view.link.stop(timeout=1.5)
+    def release(self) -> None:
+        """Tell every meter's thread to let go; returns at once, ``released`` waits for it."""
+        for link in self._links():
+            link.release()
 
     def stop(self) -> None:
-        """Release the meters, judge what is waiting, end the session."""
-        for role in list(self.links):
-            self.detach(role)
+        """Let go of the meters, judge what they still handed over, end the session.
+
+        A meter that has to be drained is not waited for: nothing it says then counts any more.
+        """
+        self.release()
+        for link in self._links():
+            link.handed_over(HAND_OVER_S)
+        self._ended = True
         self._queue.put(None)
         if self._thread.is_alive():
-            self._thread.join(timeout=1.5)
+            self._thread.join(timeout=JUDGE_S)
         self.end_session()
+
+    def released(self, seconds: float) -> bool:
+        """Wait until every meter's thread has ended; False when one has not in time."""
+        now_ns = self.clock.clock.monotonic_ns
+        end_ns = now_ns() + int(seconds * NS)
+        return all(link.stop(max(0, end_ns - now_ns()) / NS) for link in self._links())
+
+    def _links(self) -> list[MeterLink]:
+        return [view.link for view in self.links.values() if view.link is not None]
 
     # -- sessions ----------------------------------------------------------------------------
 
@@ -347,10 +365,10 @@ class Bench:
             if isinstance(event, DeviceInfo):
                 self._device(role, event)
         if self._pipe is None:
-            if not any(isinstance(e, SampleBlock) and len(e) for e in events):
+            if self._ended or not any(isinstance(e, SampleBlock) and len(e) for e in events):
                 return
             with self._lock:
-                if self._pipe is None:
+                if self._pipe is None and not self._ended:
                     self.begin_session()
         with self._gate_lock:
             pipe = self._pipe

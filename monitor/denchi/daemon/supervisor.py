@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from denchi import __version__
-from denchi.clock import SYSTEM, AnchoredClock, Clock, iso
+from denchi.clock import NS, SYSTEM, AnchoredClock, Clock, iso
 from denchi.config import BenchConfig, Settings
 from denchi.daemon.bench import Bench, LinkView, Services
 from denchi.daemon.hub import Hub
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SESSIONS_S = 1.2
+"""For the benches to end their sessions, all of them together."""
+THREADS_S = 0.3
+"""For outputs and the search for meters: what was not acknowledged stays in the journal, and nobody waits for it."""
+RELEASE_S = 1.4
+"""For the meters, counted from the end of ``stop``; ``link.CLOSE_MOST_S`` began before it."""
 DISCOVER_S = 1.0
 """Polling for meters, where the system tells no plug events."""
 
@@ -118,17 +124,38 @@ class Supervisor:
         self._start_thread("upkeep", self._upkeep)
 
     def stop(self) -> None:
-        """Release every meter, end every session, stop the outputs, close the journal."""
+        """Begin to release every meter, end every session, stop the outputs, commit the journal.
+
+        Everything at once and behind one another's back: a meter that is drained for a second, an
+        output in the midst of a request and the last seal need not wait for each other.
+        """
+        if self._stop.is_set():
+            return
         self._stop.set()
-        stoppers = [threading.Thread(target=b.stop, daemon=True) for b in self.benches.values()]
+        benches = list(self.benches.values())
+        for bench in benches:
+            bench.release()
+        stoppers = [threading.Thread(target=b.stop, daemon=True) for b in benches]
         for thread in stoppers:
             thread.start()
-        for thread in stoppers:
-            thread.join(timeout=1.7)
+        self._join(stoppers, SESSIONS_S)
         self.hub.close()
-        for thread in self._threads:
-            thread.join(timeout=0.3)
+        self._join(self._threads, THREADS_S)
         self.journal.close()
+
+    def released(self) -> bool:
+        """Wait for the meters that ``stop`` left draining; False when one was not let go in time."""
+        end_ns = self.clock.monotonic_ns() + int(RELEASE_S * NS)
+        return all(bench.released(self._seconds_to(end_ns)) for bench in self.benches.values())
+
+    def _seconds_to(self, end_ns: int) -> float:
+        return max(0, end_ns - self.clock.monotonic_ns()) / NS
+
+    def _join(self, threads: Sequence[threading.Thread], seconds: float) -> None:
+        """Wait for threads, ``seconds`` for all of them together."""
+        end_ns = self.clock.monotonic_ns() + int(seconds * NS)
+        for thread in threads:
+            thread.join(self._seconds_to(end_ns))
 
     def _start_thread(self, name: str, target: Any) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
