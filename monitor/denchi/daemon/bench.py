@@ -1,8 +1,8 @@
 """One bench at work: its links, the session that runs on it, its findings and its live view.
 
 Threads: each instrument's link calls ``_Port`` on its own thread, which stamps, gates and journals
-and never waits for anything slower; one pipeline thread a bench does the rest (health, live view,
-listeners). ``_gate_lock`` guards the session's exchange and is held for microseconds on the meter's
+shows (live view, listeners) and never waits for anything slower; one pipeline thread a bench does the
+rest (health, findings). ``_gate_lock`` guards the session's exchange and is held for microseconds on the meter's
 side; ``_lock`` guards what health and the API see, and no meter's thread ever waits for it, but for
 the very first sample, when no health runs yet. Order where both are held: ``_lock``, ``_gate_lock``.
 """
@@ -14,6 +14,7 @@ import queue
 import threading
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -50,6 +51,8 @@ TICK_S: Final = 0.5
 HAND_OVER_S: Final = 0.6
 """Longer than any read of a link: by then its last samples are here, unless it is stuck in opening."""
 JUDGE_S: Final = 0.5
+ROUND_S: Final = 0.1
+"""Health takes what came within this time at once; what is shown has not waited for it."""
 MAX_BACKLOG: Final = 4096
 """Blocks that health may fall behind before it is told a gap instead (the journal has them all)."""
 
@@ -87,10 +90,34 @@ class Services:
     recall_finding: Callable[[RecallAnswer, int], Finding | None]
     alarm: Callable[[str, str, Finding], None]
     """(bench, finding id, finding): remote alarms."""
+    news: Callable[[], None] = field(default=lambda: None)
+    """The state has changed in a way that people should see soon."""
     on_unit: Callable[[Unit], None] = field(default=lambda _unit: None)
 
 
 _Job: TypeAlias = tuple[SessionPipe, Taken] | Callable[[], None] | None
+
+
+def joined(jobs: list[_Job]) -> list[_Job]:
+    """Blocks of one instrument joined up to the next thing that is no block: health pays a block."""
+    out: list[_Job] = []
+    open_: dict[tuple[int, str], int] = {}
+    held: dict[int, list[SampleBlock]] = {}
+    for job in jobs:
+        if not (isinstance(job, tuple) and isinstance(job[1].what, SampleBlock)):
+            open_ = {}
+            out.append(job)
+            continue
+        pipe, taken = job
+        at = open_.setdefault((id(pipe), taken.role), len(out))
+        if at == len(out):
+            out.append(job)
+        held.setdefault(at, []).append(job[1].what)
+    for at, blocks in held.items():
+        job = out[at]
+        if len(blocks) > 1 and isinstance(job, tuple):
+            out[at] = (job[0], Taken(job[1].role, SampleBlock.concat(blocks)))
+    return out
 
 
 class _Port:
@@ -146,6 +173,7 @@ class Bench:
         self._live = LiveView()
         self._pipe: SessionPipe | None = None
         self._queue: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._ending = threading.Event()
         self._lines: list[dict[str, Any]] = []
         self._thread = threading.Thread(target=self._work, name=f"bench-{name}", daemon=True)
         self.progress = 0
@@ -176,6 +204,7 @@ class Bench:
         for link in self._links():
             link.handed_over(HAND_OVER_S)
         self._ended = True
+        self._ending.set()
         self._queue.put(None)
         if self._thread.is_alive():
             self._thread.join(timeout=JUDGE_S)
@@ -244,6 +273,7 @@ class Bench:
                     self._register(role)
             self._recheck(pipe)
             self._greet(pipe)
+        self._services.news()
         return session
 
     def _greet(self, pipe: SessionPipe) -> None:
@@ -377,6 +407,7 @@ class Bench:
             if role not in pipe.instruments:
                 self._register(role)
             taken = pipe.take(role, events)
+            self._show(pipe, taken)
         if self._queue.qsize() > MAX_BACKLOG:
             # Health is behind: it is told the absence; the journal already has every sample.
             self.behind += len(taken)
@@ -384,6 +415,19 @@ class Bench:
             taken = [Taken(role, Gap(int(b.t_ns[0]), int(b.t_ns[-1]), "overload")) for b in spans]
         for one in taken:
             self._queue.put((pipe, one))
+
+    def _show(self, pipe: SessionPipe, taken: list[Taken]) -> None:
+        """Live view and listeners, before any detector has looked: the way to the screen is short."""
+        hub = self._services.hub
+        for one in taken:
+            if not isinstance(one.what, SampleBlock):
+                continue
+            self._live.feed(one.role, one.what, pipe.instruments[one.role].gate.rate_hz)
+            if not hub.listened:
+                continue
+            if message := self._live.thinned(one.role, one.what, hub.max_hz):
+                message |= {"bench": self.name, "told_ns": self.clock.now_ns()}
+                hub.publish(message, (self.name, one.role), message["t_ns"][0])
 
     def link_state(self, role: str, state: LinkState) -> None:
         """A link changed state."""
@@ -411,44 +455,65 @@ class Bench:
 
     # -- the pipeline thread ---------------------------------------------------------------------
 
+    def _prepare(self) -> None:
+        """Import and read what a session needs before there is one: its first sample, and the meter's
+        thread with it, would wait for that."""
+        from denchi.health.engine import HealthEngine
+
+        try:
+            profile = self._services.profile(self.config.profile)
+            engine = HealthEngine(profile, SessionMeta(), start_ns=0)
+            verdict_dict(engine.verdict(recall=None, recall_answered=False, symptoms=(), end_ns=0))
+        except Exception:
+            # The session will say it again, where it can be told; this thread must live.
+            log.exception("bench %s: health cannot be prepared", self.name)
+
     def _work(self) -> None:
+        self._prepare()
         due_ns = 0
         while True:
-            job: _Job
-            try:
-                job = self._queue.get(timeout=TICK_S)
-            except queue.Empty:
-                job = partial(self._tick, self.clock.now_ns())
-            if job is None:
-                return
-            if (now_ns := self.clock.clock.monotonic_ns()) >= due_ns:
+            jobs, until_ns = self._round()
+            ended = None in jobs
+            if ended:
+                jobs = jobs[: jobs.index(None)]
+            if (now_ns := self.clock.clock.monotonic_ns()) >= due_ns or not jobs:
                 # A probe that goes on streaming must not keep a silent meter from being noticed. Behind
-                # what is queued already: time passes for health after the samples that came before.
+                # what was queued already: time passes for health after the samples that came before.
                 due_ns = now_ns + int(TICK_S * NS)
-                self._queue.put(partial(self._tick, self.clock.now_ns()))
-            try:
-                if isinstance(job, tuple):
-                    self._judge(*job)
-                else:
-                    job()
-            except Exception:
-                # A detector's bug must not end the measuring: it is logged, shown, and told as data.
-                log.exception("bench %s: health failed on one block", self.name)
+                jobs.append(partial(self._tick, until_ns))
+            for job in joined(jobs):
+                try:
+                    if isinstance(job, tuple):
+                        self._judge(*job)
+                    elif job is not None:
+                        job()
+                except Exception:
+                    # A detector's bug must not end the measuring: it is logged, shown, and told as data.
+                    log.exception("bench %s: health failed on one block", self.name)
             self.progress += 1
+            if ended:
+                return
+
+    def _round(self) -> tuple[list[_Job], int]:
+        """What came within ``ROUND_S``, and the session time until which that is everything."""
+        jobs: list[_Job] = []
+        try:
+            jobs.append(self._queue.get(timeout=TICK_S))
+        except queue.Empty:
+            return jobs, self.clock.now_ns()
+        self._ending.wait(ROUND_S)
+        until_ns = self.clock.now_ns()
+        with suppress(queue.Empty):
+            while True:
+                jobs.append(self._queue.get_nowait())
+        return jobs, until_ns
 
     def _judge(self, pipe: SessionPipe, taken: Taken) -> None:
         with self._lock:
             if pipe is not self._pipe:
                 return  # its session has ended meanwhile
             what = taken.what
-            if isinstance(what, SampleBlock):
-                gate = pipe.instruments[taken.role].gate if taken.role in pipe.instruments else None
-                self._live.feed(taken.role, what, gate.rate_hz if gate else None)
-                if self._services.hub.listened and (
-                    message := self._live.thinned(taken.role, what)
-                ):
-                    self._services.hub.publish(message | {"bench": self.name})
-            elif isinstance(what, Gap):
+            if isinstance(what, Gap):
                 message = {
                     "type": "gap",
                     "start_ns": what.start_ns,
@@ -502,6 +567,7 @@ class Bench:
             self._services.hub.publish(
                 {"type": "link", "bench": self.name, "link": self._link_state()}
             )
+            self._services.news()
 
     # -- what the api shows ----------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ READ_MOST_S: Final = 0.25
 RESET_S: Final = 10.0
 REOPEN_S: Final = 30.0
 GATHER_HZ: Final = 200.0
-GATHER_S: Final = 0.035
+GATHER_S: Final = 0.025
 """A fast meter's samples are read together; over-temperature still has its second."""
 CLOSE_MOST_S: Final = 1.2
 """A stop releases the meter within 2 s, draining included; a meter that streams for ever is left then."""
@@ -110,6 +110,8 @@ class MeterLink:
         self._state = LinkState("searching")
         self._frames = self._rejected = 0
         self._opened = 0
+        self.progress = 0
+        """Counts the thread's rounds, for the watchdog."""
         self._recent: deque[tuple[int, int]] = deque(maxlen=64)
         self._random = random.Random()  # noqa: S311  jitter, not secrets
 
@@ -158,6 +160,7 @@ class MeterLink:
     def _run(self) -> None:
         backoff = BACKOFF_FIRST_S
         while not self._stop.is_set():
+            self.progress += 1
             most = BACKOFF_MOST_S
             try:
                 self._say(LinkState("opening"))
@@ -230,6 +233,7 @@ class MeterLink:
         gather = self.spec.rate_hz >= GATHER_HZ and getattr(transport, "keeps", False)
         self._say(LinkState("settling"))
         while not self._stop.is_set():
+            self.progress += 1
             now = self._clock.now_ns()
             action = codec.next(now)
             if isinstance(action, Send):
