@@ -210,6 +210,11 @@ def test_what_was_not_acknowledged_is_still_to_send_after_a_restart(tmp_path: Pa
         with Running(make()) as run:
             run.until(lambda s: s.delivered >= 2000 and s.state == "idle")
         assert server.column("vbus_v") == expected
+        assert journal.flush(60)
+        once_more, requests = make(), len(server.requests)
+        once_more._load(threading.Event())
+        once_more.step(threading.Event())
+        assert len(server.requests) == requests, "an orderly end stores how far it came"
 
 
 def test_stop_does_not_wait_for_a_server_that_is_away(tmp_path: Path) -> None:
