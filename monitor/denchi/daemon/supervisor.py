@@ -362,7 +362,7 @@ class Supervisor:
     def reload(self, settings: Settings) -> None:
         """Take new limits without a restart: running sessions go on with them."""
         self.settings = self.settings.model_copy(
-            update={"limits": settings.limits, "recall": settings.recall, "alarm": settings.alarm}
+            update={"limits": settings.limits, "recall": settings.recall}
         )
         for bench in self.benches.values():
             bench.reload_profile()
