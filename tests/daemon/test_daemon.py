@@ -147,15 +147,19 @@ def test_a_listener_needs_a_token_and_the_token_is_checked(daemon, tmp_path):
     config.write_text(f'[api]\nlisten = "127.0.0.1:0"\ntoken_file = "{token}"\n')
     one = daemon("--config", str(config))
     one.up()
-    ports = [
-        c.laddr.port
+    bound = [
+        c.laddr
         for c in psutil.net_connections("inet")
         if c.pid == one.process.pid and c.status == psutil.CONN_LISTEN
     ]
-    assert len(ports) == 1
-    at = lambda token: endpoint.Endpoint(1, url=f"http://127.0.0.1:{ports[0]}", token=token)
+    assert [address.ip for address in bound] == ["127.0.0.1"]
+    port = bound[0].port
+    at = lambda token: endpoint.Endpoint(1, url=f"http://127.0.0.1:{port}", token=token)
+    for token in ("wrong", "s3cre", "s3cret2", ""):
+        with SyncClient(at(token)) as stranger, pytest.raises(ApiError, match="token"):
+            stranger.get("/v1/ping")
     with SyncClient(at("wrong")) as stranger, pytest.raises(ApiError, match="token"):
-        stranger.get("/v1/ping")
+        stranger.get("/v1/state")
     with SyncClient(at("s3cret")) as client:
         assert client.get("/v1/ping") == {"denchi": 1}
 

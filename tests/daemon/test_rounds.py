@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from denchi.daemon.bench import joined
-from denchi.daemon.pipeline import Taken
+from denchi.daemon.pipeline import Taken, joined
 from denchi.model import Gap
 from denchi_protocol.samples import SampleBlock
 

@@ -17,15 +17,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from denchi.clock import NS, AnchoredClock
 from denchi.config import BenchConfig
 from denchi.daemon.contact import AT_INPUT, first_contact
 from denchi.daemon.hub import Hub
-from denchi.daemon.lines import finding_line, meter_dict, session_line, unit_dict, verdict_dict
+from denchi.daemon.lines import (
+    contract_dict,
+    finding_line,
+    meter_dict,
+    session_line,
+    unit_dict,
+    verdict_dict,
+)
 from denchi.daemon.live import LiveView
-from denchi.daemon.pipeline import SessionPipe, Taken
+from denchi.daemon.pipeline import Job, SessionPipe, Taken, joined
 from denchi.daemon.unit_history import remember
 from denchi.errors import InputError
 from denchi.ingest import Gate
@@ -95,31 +102,6 @@ class Services:
     on_unit: Callable[[Unit], None] = field(default=lambda _unit: None)
 
 
-_Job: TypeAlias = tuple[SessionPipe, Taken] | Callable[[], None] | None
-
-
-def joined(jobs: list[_Job]) -> list[_Job]:
-    """Blocks of one instrument joined up to the next thing that is no block: health pays a block."""
-    out: list[_Job] = []
-    open_: dict[tuple[int, str], int] = {}
-    held: dict[int, list[SampleBlock]] = {}
-    for job in jobs:
-        if not (isinstance(job, tuple) and isinstance(job[1].what, SampleBlock)):
-            open_ = {}
-            out.append(job)
-            continue
-        pipe, taken = job
-        at = open_.setdefault((id(pipe), taken.role), len(out))
-        if at == len(out):
-            out.append(job)
-        held.setdefault(at, []).append(job[1].what)
-    for at, blocks in held.items():
-        job = out[at]
-        if len(blocks) > 1 and isinstance(job, tuple):
-            out[at] = (job[0], Taken(job[1].role, SampleBlock.concat(blocks)))
-    return out
-
-
 class _Port:
     """A link's listener: the instrument of one role."""
 
@@ -172,7 +154,7 @@ class Bench:
         self._gate_lock = threading.RLock()
         self._live = LiveView()
         self._pipe: SessionPipe | None = None
-        self._queue: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._ending = threading.Event()
         self._lines: list[dict[str, Any]] = []
         self._thread = threading.Thread(target=self._work, name=f"bench-{name}", daemon=True)
@@ -494,9 +476,9 @@ class Bench:
             if ended:
                 return
 
-    def _round(self) -> tuple[list[_Job], int]:
+    def _round(self) -> tuple[list[Job], int]:
         """What came within ``ROUND_S``, and the session time until which that is everything."""
-        jobs: list[_Job] = []
+        jobs: list[Job] = []
         try:
             jobs.append(self._queue.get(timeout=TICK_S))
         except queue.Empty:
@@ -713,30 +695,6 @@ class Bench:
         if screening is not None and screening.machine.session == pipe.session.id:
             report = screening.judged(report)
         return report
-
-
-def contract_dict(contract: Any) -> dict[str, Any] | None:
-    """The ``contract`` object of docs/api.md."""
-    if contract is None:
-        return None
-    from denchi_protocol.usb_pd.objects import EMPTY_PDO
-
-    pdos = getattr(contract, "pdos", ()) or ()
-    active = getattr(contract, "position", None)
-    return {
-        "kind": contract.kind,
-        "voltage_v": contract.voltage_v,
-        "current_a": contract.current_a,
-        "since_ns": contract.since_ns,
-        "from": contract.source,
-        "low_v": contract.low_v,
-        "high_v": contract.high_v,
-        "pdos": [
-            {"position": i, "text": str(p), "active": i == active}
-            for i, p in enumerate(pdos, 1)
-            if str(p) != EMPTY_PDO
-        ],
-    }
 
 
 def _summary(pipe: SessionPipe) -> dict[str, Any]:
