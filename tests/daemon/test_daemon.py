@@ -225,6 +225,19 @@ def test_a_session_begun_when_stamps_are_ahead_of_the_wall_clock_is_measured_at_
     assert grown["live"]["t_ns"] - grown["session"]["started_ns"] > 3e9
 
 
+def test_a_session_is_pinned_through_the_daemon(daemon):
+    one = daemon("--bench", DEMO)
+    id_ = one.wait_for(streaming)["session"]["id"]
+    command = [sys.executable, "-m", "denchi.cli.main", "sessions", "pin", id_]
+    for options, wanted in (([], True), (["--off"], False)):
+        subprocess.run(
+            [*command, *options, "--data-dir", str(one.data_dir)], check=True, timeout=60
+        )
+        one.wait_for(lambda s, w=wanted: one.client().get(f"/v1/sessions/{id_}")["pinned"] is w)
+    with pytest.raises(ApiError):
+        one.client().request("PUT", f"/v1/sessions/{id_}/pin", json={"pinned": "yes"})
+
+
 def test_the_stream_carries_blocks_and_states(daemon):
     one = daemon("--bench", DEMO)
     one.wait_for(streaming)
