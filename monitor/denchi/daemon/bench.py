@@ -389,7 +389,11 @@ class Bench:
             if role not in pipe.instruments:
                 self._register(role)
             taken = pipe.take(role, events)
-            self._show(pipe, taken)
+            try:
+                self._show(pipe, taken)
+            except Exception:
+                # What is shown must not end what is measured.
+                log.exception("bench %s: a block could not be shown", self.name)
         if self._queue.qsize() > MAX_BACKLOG:
             # Health is behind: it is told the absence; the journal already has every sample.
             self.behind += len(taken)
@@ -401,13 +405,14 @@ class Bench:
     def _show(self, pipe: SessionPipe, taken: list[Taken]) -> None:
         """Live view and listeners, before any detector has looked: the way to the screen is short."""
         hub = self._services.hub
+        max_hz = hub.max_hz  # asked once: a listener may leave at any moment
         for one in taken:
             if not isinstance(one.what, SampleBlock):
                 continue
             self._live.feed(one.role, one.what, pipe.instruments[one.role].gate.rate_hz)
-            if not hub.listened:
+            if max_hz <= 0:
                 continue
-            if message := self._live.thinned(one.role, one.what, hub.max_hz):
+            if message := self._live.thinned(one.role, one.what, max_hz):
                 message |= {"bench": self.name, "told_ns": self.clock.now_ns()}
                 hub.publish(message, (self.name, one.role), message["t_ns"][0])
 
