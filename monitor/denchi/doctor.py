@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import socket
+import sqlite3
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,7 +39,18 @@ class Check:
 def checks(data_dir: Path, settings: Settings) -> list[Check]:
     """Every check, none of which may stop the others."""
     rows: list[Check] = []
-    for look in (_meters, _rules, _usb, _clock, _disk, _journal, _lists, _outputs, _extras):
+    for look in (
+        _meters,
+        _rules,
+        _usb,
+        _clock,
+        _disk,
+        _journal,
+        _lists,
+        _outputs,
+        _alarms,
+        _extras,
+    ):
         try:
             rows += look(data_dir, settings)
         except Exception as error:
@@ -129,19 +141,43 @@ def _disk(data_dir: Path, settings: Settings) -> list[Check]:
 
 def _journal(data_dir: Path, settings: Settings) -> list[Check]:
     from denchi.store.reader import JournalReader
+    from denchi.store.schema import FILE
 
+    rows = [
+        Check(
+            "journal",
+            "notice",
+            f"a damaged journal was moved aside: {old.name}; its readable rows are in the new one",
+            f"keep or delete {old}",
+        )
+        for old in sorted(data_dir.glob("*-damaged-*.db"))
+    ]
+    if not (data_dir / FILE).exists():
+        return [*rows, Check("journal", "fine", f"none yet in {data_dir}")]
     try:
         with JournalReader(data_dir) as reader:
             stored = reader.sessions(1, None, "")
-    except DenchiError:
-        return [Check("journal", "fine", f"none yet in {data_dir}")]
-    return [
-        Check(
-            "journal",
-            "fine",
-            f"{data_dir}, last session {stored[0].session.id}" if stored else str(data_dir),
-        )
-    ]
+    except (DenchiError, sqlite3.Error, OSError) as error:
+        text = f"{data_dir / FILE} cannot be read: {clean(error, 160)}"
+        cure = "start `denchi run`: it moves a damaged journal aside and salvages what can be read"
+        return [*rows, Check("journal", "bad", text, cure)]
+    last = f", last session {stored[0].session.id}" if stored else ""
+    return [*rows, Check("journal", "fine", f"{data_dir}{last}")]
+
+
+def _alarms(data_dir: Path, settings: Settings) -> list[Check]:
+    config = settings.alarm
+    if config.urls_file is None and config.urls_env is None:
+        return []
+    from denchi.outputs import alarms
+
+    try:
+        urls = alarms.addresses(config)
+        alarms.from_settings(config, settings.station)
+    except DenchiError as error:
+        return [Check("alarms", "bad", error.message, error.cure)]
+    # Trying them would send somebody a message: that is for who asks for it.
+    return [Check("alarms", "fine", f"{len(urls)} addresses; `denchi alarm test` tries them")]
 
 
 def _lists(data_dir: Path, settings: Settings) -> list[Check]:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,14 @@ DEMO = "demo=emulated:fnb58?scenario=demo"
 class Daemon:
     """``denchi run`` as users run it; the client to ask it."""
 
-    def __init__(self, data_dir: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        inside: Sequence[str] = (),
+    ) -> None:
+        """``inside``: a command that runs the daemon in its place (a namespace)."""
         self.data_dir = data_dir
         self._client: SyncClient | None = None
         self.log = data_dir.parent / f"{data_dir.name}.log"
@@ -27,7 +35,7 @@ class Daemon:
         command = [sys.executable, "-m", "denchi.cli.main", "run", "--data-dir", str(data_dir)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*command, *arguments],
+                [*inside, *command, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,

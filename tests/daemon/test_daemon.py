@@ -147,15 +147,19 @@ def test_a_listener_needs_a_token_and_the_token_is_checked(daemon, tmp_path):
     config.write_text(f'[api]\nlisten = "127.0.0.1:0"\ntoken_file = "{token}"\n')
     one = daemon("--config", str(config))
     one.up()
-    ports = [
-        c.laddr.port
+    bound = [
+        c.laddr
         for c in psutil.net_connections("inet")
         if c.pid == one.process.pid and c.status == psutil.CONN_LISTEN
     ]
-    assert len(ports) == 1
-    at = lambda token: endpoint.Endpoint(1, url=f"http://127.0.0.1:{ports[0]}", token=token)
+    assert [address.ip for address in bound] == ["127.0.0.1"]
+    port = bound[0].port
+    at = lambda token: endpoint.Endpoint(1, url=f"http://127.0.0.1:{port}", token=token)
+    for token in ("wrong", "s3cre", "s3cret2", ""):
+        with SyncClient(at(token)) as stranger, pytest.raises(ApiError, match="token"):
+            stranger.get("/v1/ping")
     with SyncClient(at("wrong")) as stranger, pytest.raises(ApiError, match="token"):
-        stranger.get("/v1/ping")
+        stranger.get("/v1/state")
     with SyncClient(at("s3cret")) as client:
         assert client.get("/v1/ping") == {"denchi": 1}
 
@@ -219,6 +223,19 @@ def test_a_session_begun_when_stamps_are_ahead_of_the_wall_clock_is_measured_at_
         lambda s: (first_bench(s)["session"]["duration_s"] > 6.0) and first_bench(s)
     )
     assert grown["live"]["t_ns"] - grown["session"]["started_ns"] > 3e9
+
+
+def test_a_session_is_pinned_through_the_daemon(daemon):
+    one = daemon("--bench", DEMO)
+    id_ = one.wait_for(streaming)["session"]["id"]
+    command = [sys.executable, "-m", "denchi.cli.main", "sessions", "pin", id_]
+    for options, wanted in (([], True), (["--off"], False)):
+        subprocess.run(
+            [*command, *options, "--data-dir", str(one.data_dir)], check=True, timeout=60
+        )
+        one.wait_for(lambda s, w=wanted: one.client().get(f"/v1/sessions/{id_}")["pinned"] is w)
+    with pytest.raises(ApiError):
+        one.client().request("PUT", f"/v1/sessions/{id_}/pin", json={"pinned": "yes"})
 
 
 def test_the_stream_carries_blocks_and_states(daemon):

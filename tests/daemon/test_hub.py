@@ -9,13 +9,21 @@ import threading
 from denchi.daemon.hub import MAX_WAITING, Hub
 
 
+async def messages(listener, n):
+    """The next n messages; what waits together comes together."""
+    got = []
+    while len(got) < n:
+        got += [json.loads(line) for line in (await listener.get()).splitlines()]
+    return got
+
+
 async def test_messages_from_another_thread_arrive_in_order():
     hub = Hub()
     hub.attach(asyncio.get_running_loop())
     listener = hub.listen(20)
     thread = threading.Thread(target=lambda: [hub.publish({"n": n}) for n in range(100)])
     thread.start()
-    got = [json.loads(await listener.get()) for _ in range(100)]
+    got = await messages(listener, 100)
     thread.join()
     assert [m["n"] for m in got] == list(range(100))
 
@@ -44,6 +52,25 @@ async def test_close_says_bye_and_ends_streams():
     hub = Hub()
     hub.attach(asyncio.get_running_loop())
     listener = hub.listen(20)
+    hub.publish({"n": 1})
     hub.close()
-    assert json.loads(await listener.get()) == {"type": "bye"}
+    assert await messages(listener, 2) == [{"n": 1}, {"type": "bye"}]
     assert await listener.get() is None
+
+
+async def test_samples_come_as_often_as_a_listener_wants_and_the_rest_always():
+    hub = Hub()
+    hub.attach(asyncio.get_running_loop())
+    rare, often = hub.listen(1), hub.listen(50)
+    assert hub.max_hz == 50
+    for k in range(100):  # 10 s of two instruments, a message each 100 ms
+        for role in ("meter", "case"):
+            hub.publish({"role": role, "k": k}, ("b", role), k * 100_000_000)
+    hub.publish({"type": "finding"})
+    await asyncio.sleep(0.01)
+    assert len(await messages(often, 201)) == 201
+    got = await messages(rare, 1)
+    assert got[-1] == {"type": "finding"}
+    for role in ("meter", "case"):
+        stamps = [m["k"] for m in got if m.get("role") == role]
+        assert 10 <= len(stamps) <= 13, stamps

@@ -33,7 +33,9 @@ class Box:
         self.got: list[tuple[str, str, Severity]] = []
         self.tries = 0
 
-    def __call__(self, title: str, body: str, severity: Severity) -> list[tuple[str, str]]:
+    def __call__(
+        self, title: str, body: str, severity: Severity, only: frozenset[str]
+    ) -> list[tuple[str, str]]:
         self.tries += 1
         if not self.works:
             return [("address 1 (x)", "failed")]
@@ -156,6 +158,41 @@ def test_a_service_that_is_away_gets_it_later() -> None:
     assert made.last_error == ""
 
 
+def test_one_address_that_is_away_gets_it_later_and_the_others_only_once() -> None:
+    got: dict[str, list[str]] = {"a": [], "b": []}
+    away = {"b"}
+
+    def send(
+        title: str, body: str, severity: Severity, only: frozenset[str]
+    ) -> list[tuple[str, str]]:
+        asked = [where for where in got if not only or where in only]
+        for where in asked:
+            if where not in away:
+                got[where].append(body)
+        return [(where, "failed" if where in away else "") for where in asked]
+
+    clock = FakeClock()
+    made = Alarms(AlarmConfig(), "shop", send, clock)
+    made.tell("b1", "", _finding("hot", Severity.DANGER))
+    _settle(made)
+    assert [len(got["a"]), len(got["b"])] == [1, 0]
+    assert "b: failed" in made.last_error
+    away.clear()
+    clock.advance(60)
+    _settle(made)
+    assert [len(got["a"]), len(got["b"])] == [1, 1]
+    assert made.last_error == ""
+    # Away for good: given up and counted, so that it never holds the others up.
+    away.add("b")
+    clock.advance(3600)
+    made.tell("b1", "", _finding("hot", Severity.DANGER))
+    for _ in range(200):
+        _settle(made, 2)
+        clock.advance(10)
+    assert [len(got["a"]), len(got["b"])] == [2, 1]
+    assert made.dropped == 1
+
+
 def test_what_waits_is_bounded_and_what_falls_out_is_counted() -> None:
     made, _ = _alarms(Box(works=False))
     for n in range(KEEP + 25):
@@ -166,7 +203,7 @@ def test_what_waits_is_bounded_and_what_falls_out_is_counted() -> None:
 def test_telling_does_not_wait_for_a_slow_service() -> None:
     begun, go = threading.Event(), threading.Event()
 
-    def slow(title: str, body: str, severity: Severity) -> list[tuple[str, str]]:
+    def slow(title: str, body: str, severity: Severity, only: object) -> list[tuple[str, str]]:
         begun.set()
         assert go.wait(60)
         return [("x", "")]

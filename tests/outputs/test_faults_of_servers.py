@@ -195,6 +195,28 @@ def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
         assert server.changed == 0
 
 
+def test_what_was_not_acknowledged_is_still_to_send_after_a_restart(tmp_path: Path) -> None:
+    """The cursor that is stored never runs ahead of the server, however delivery ends."""
+    with fault_server() as server, Journal.open(tmp_path / "d", reserve_mb=0) as journal:
+        expected = _fill(journal, 2000)
+        make = lambda: influx(journal, tmp_path / "d", url=server.url, bucket="b", batch=500)
+        server.faults.extend(Fault("status", 503) for _ in range(1000))
+        for _ in range(2):  # stopped while the server is away, twice
+            with Running(make()) as run:
+                run.until(lambda s: s.state == "waiting")
+                assert run.output.state().delivered == 0
+        assert journal.flush(60)
+        server.faults.clear()
+        with Running(make()) as run:
+            run.until(lambda s: s.delivered >= 2000 and s.state == "idle")
+        assert server.column("vbus_v") == expected
+        assert journal.flush(60)
+        once_more, requests = make(), len(server.requests)
+        once_more._load(threading.Event())
+        once_more.step(threading.Event())
+        assert len(server.requests) == requests, "an orderly end stores how far it came"
+
+
 def test_stop_does_not_wait_for_a_server_that_is_away(tmp_path: Path) -> None:
     with fault_server() as server, Journal.open(tmp_path / "d", reserve_mb=0) as journal:
         server.faults.extend(Fault("status", 503, {"Retry-After": "3600"}) for _ in range(5))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -96,6 +97,14 @@ def test_it_listens_on_loopback_and_elsewhere_only_with_a_token(tmp_path: Path) 
     token = tmp_path / "token"
     token.write_text("s3cret\n")
     with Journal.open(tmp_path / "d", reserve_mb=0) as journal:
+        output = _endpoint(journal, tmp_path / "d")
+        with Running(output) as run:
+            run.until(lambda s: output.port > 0)
+            listening = [
+                c.laddr.ip for c in psutil.Process().net_connections("inet")
+                if c.status == psutil.CONN_LISTEN and c.laddr.port == output.port
+            ]  # fmt: skip
+            assert listening == ["127.0.0.1"]
         output = _endpoint(journal, tmp_path / "d", host="0.0.0.0", token_file=str(token))
         with Running(output) as run:
             run.until(lambda s: output.port > 0)

@@ -115,6 +115,30 @@ def test_denchi_sessions_backup(tmp_path: Path) -> None:
         assert numbers(reader, instrument) == list(range(50))
 
 
+def test_denchi_sessions_pin_without_a_daemon(tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from denchi.cli.sessions import sessions
+    from denchi.errors import InputError
+
+    def pinned(*words: str) -> bool:
+        words = ("pin", *words, "--data-dir", str(tmp_path))
+        result = CliRunner().invoke(sessions, list(words), standalone_mode=False)
+        if result.exception is not None:
+            raise result.exception
+        with JournalReader(tmp_path) as reader:
+            stored = reader.session("s1")
+        assert stored is not None
+        return stored.pinned
+
+    with Journal.open(tmp_path, reserve_mb=0) as journal:
+        begin(journal)
+    assert pinned("s1")
+    assert not pinned("s1", "--off")
+    with pytest.raises(InputError):
+        pinned("none")
+
+
 def test_deleting_a_session_gives_its_space_back(tmp_path: Path) -> None:
     with Journal.open(tmp_path, reserve_mb=0, commit_ms=5) as journal:
         for name in ("a", "b"):

@@ -38,15 +38,12 @@ def show(as_json: bool, data_dir: Path | None, config: Path | None) -> int:
 def validate(data_dir: Path | None, config: Path | None) -> int:
     """Check the configuration: file, line, key and suggestion for what is wrong."""
     from denchi.config import load
-    from denchi.health import profiles
-    from denchi.outputs import registry
+    from denchi.daemon.settings import check_outputs, check_profiles
 
     path = config or default_config_file()
     loaded = load(path, must_exist=config is not None)
-    for name, settings in loaded.settings.output.items():
-        registry.configure(name, settings, path=path)
-    for bench in loaded.settings.bench.values():
-        profiles.load(bench.profile, loaded.settings.profiles_dir)
+    check_outputs(loaded)
+    check_profiles(loaded)
     talk(
         f"{path}: nothing wrong found"
         if path.exists()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from denchi.daemon.client import SyncClient
 
 DEFAULT_S = 20.0
+DEFAULT_SCENARIO, DEFAULT_METER = "demo", "fnb58"
+"""What is not typed needs no checking: the daemon is on its way before numpy is imported here."""
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -38,9 +40,9 @@ class Duration(click.ParamType[float]):
 @click.command()
 @common_options
 @click.option(
-    "--scenario", default="demo", help="What the simulated bank does (`list` shows them)."
+    "--scenario", default=DEFAULT_SCENARIO, help="What the simulated bank does (`list` shows them)."
 )
-@click.option("--meter", default="fnb58", help="Which meter is emulated.")
+@click.option("--meter", default=DEFAULT_METER, help="Which meter is emulated.")
 @click.option("--speed", default=1.0, type=click.FloatRange(0.1, 1000), help="Time lapse.")
 @click.option("--headless", is_flag=True, help="Live lines and a summary instead of the TUI.")
 @click.option(
@@ -64,22 +66,10 @@ def demo(
     Everything else is the real path: transport, codec, gate, journal, health, API. All of it is
     marked SIMULATED. Without a terminal it prints live lines and a closing summary.
     """
-    from denchi.simulation import scenarios
-
-    known = scenarios()
     if scenario == "list":
-        for name, text in known.items():
-            click.echo(f"{name:24} {text}")
-        return 0
-    from denchi.cli.common import nearest
-    from denchi.drivers import registry
-    from denchi.errors import UsageError
-
-    if scenario not in known:
-        raise UsageError(
-            f"no scenario {scenario!r}{nearest(scenario, list(known))}", cure="`--scenario list`"
-        )
-    spec = registry.get(meter)
+        return _list()
+    if scenario != DEFAULT_SCENARIO:
+        _check(scenario)
     if lang:
         from denchi.i18n import set_language
 
@@ -90,7 +80,7 @@ def demo(
         "--speed",
         str(speed),
     ]
-    if spec.kind == "meter" and spec.temperature_place != "case":
+    if meter == DEFAULT_METER or _blind(meter):
         # Few meters see the unit's own temperature; the demo shows what a probe on the case adds.
         probe = f"emulated:denchi-board?scenario={scenario}&speed={speed}"
         arguments += ["--probe", f"demo.case={probe}"]
@@ -102,6 +92,34 @@ def demo(
         return _run(where, config, arguments, headless, duration_s or DEFAULT_S, lang)
 
 
+def _list() -> int:
+    from denchi.simulation import scenarios
+
+    for name, text in scenarios().items():
+        click.echo(f"{name:24} {text}")
+    return 0
+
+
+def _check(scenario: str) -> None:
+    from denchi.cli.common import nearest
+    from denchi.errors import UsageError
+    from denchi.simulation import scenarios
+
+    known = list(scenarios())
+    if scenario not in known:
+        raise UsageError(
+            f"no scenario {scenario!r}{nearest(scenario, known)}", cure="`--scenario list`"
+        )
+
+
+def _blind(meter: str) -> bool:
+    """Whether a meter does not see the unit's own temperature. Raises ``UsageError`` for no meter."""
+    from denchi.drivers import registry
+
+    spec = registry.get(meter)
+    return spec.kind == "meter" and spec.temperature_place != "case"
+
+
 def _run(
     where: Path,
     config: Path | None,
@@ -111,11 +129,13 @@ def _run(
     lang: str | None,
 ) -> int:
     from denchi.daemon.child import ChildDaemon
-    from denchi.daemon.client import SyncClient
 
     if headless:
-        with ChildDaemon(where, config, arguments), SyncClient.connect(where) as client:
-            return _lines(client, duration_s)
+        with ChildDaemon(where, config, arguments):
+            from denchi.daemon.client import SyncClient
+
+            with SyncClient.connect(where) as client:
+                return _lines(client, duration_s)
     from denchi.cli.desk import load_tui, open_tui
 
     with ChildDaemon(where, config, arguments, meanwhile=lambda: load_tui(where)):

@@ -34,14 +34,8 @@ def load_tui(data_dir: Path) -> None:
 
 def desk(data_dir: Path | None, config: Path | None) -> int:
     """Find the meter, open the terminal interface; without a terminal say what is there."""
-    from denchi.daemon.client import SyncClient
-
     where = data_dir or default_data_dir()
-    try:
-        SyncClient.connect(where, timeout_s=2.0).close()
-        running = True
-    except ApiError:
-        running = False
+    running = _running(where)
     if not sys.stdout.isatty():
         return _without_terminal(where, running)
     if running:
@@ -50,6 +44,21 @@ def desk(data_dir: Path | None, config: Path | None) -> int:
 
     with ChildDaemon(where, config, meanwhile=lambda: load_tui(where)):
         return open_tui(where)
+
+
+def _running(where: Path) -> bool:
+    """Whether a daemon answers; the HTTP client is imported only when one says it is there."""
+    from denchi.daemon import endpoint
+
+    if endpoint.read(where) is None:
+        return False
+    from denchi.daemon.client import SyncClient
+
+    try:
+        SyncClient.connect(where, timeout_s=2.0).close()
+    except ApiError:
+        return False
+    return True
 
 
 def _without_terminal(where: Path, running: bool) -> int:

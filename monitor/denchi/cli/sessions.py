@@ -81,6 +81,32 @@ def delete(session_id: str, data_dir: Path | None, config: Path | None) -> int:
     return 0
 
 
+@sessions.command("pin")
+@click.argument("session_id")
+@click.option("--off", is_flag=True, help="Let its raw samples go with the others again.")
+@common_options
+def pin(session_id: str, off: bool, data_dir: Path | None, config: Path | None) -> int:
+    """Keep a session's raw samples, whatever the age and size limits say."""
+    from denchi.daemon.client import SyncClient
+    from denchi.errors import ApiError, InputError
+    from denchi.store.journal import Journal
+
+    where = data_dir or default_data_dir()
+    with _reader(where) as reader:
+        if reader.session(session_id) is None:
+            raise InputError(f"no session {session_id!r}", cure="`denchi sessions` lists them")
+    try:
+        client = SyncClient.connect(where, timeout_s=2.0)
+    except ApiError:
+        with Journal.open(where) as journal:
+            journal.pin_session(session_id, not off)
+    else:
+        with client:
+            client.request("PUT", f"/v1/sessions/{session_id}/pin", json={"pinned": not off})
+    talk(f"{session_id}: {'let go' if off else 'kept'}")
+    return 0
+
+
 @sessions.command("backup")
 @click.argument("target", type=click.Path(path_type=Path, file_okay=False))
 @common_options

@@ -208,6 +208,7 @@ class Api:
             "ended_ns": stored.session.ended_ns,
             "unit_label": unit_dict(stored.session.unit),
             "operator": stored.session.operator,
+            "pinned": stored.pinned,
             "meta": {
                 name: getattr(stored.session.meta, name)
                 for name in (
@@ -440,6 +441,20 @@ class Api:
         await run_in_threadpool(work)
         return JSONResponse({"deleted": id_})
 
+    async def pin(self, request: Request) -> Response:
+        """Keep a session's raw samples out of retention, or let them go again."""
+        id_, body = request.path_params["id"], await _json(request)
+        pinned = body.get("pinned")
+        if not isinstance(pinned, bool) or len(body) != 1:
+            raise Problem(400, "pinned is true or false", '{"pinned": true}')
+
+        def work() -> None:
+            self._stored(id_)
+            self.sup.journal.pin_session(id_, pinned)
+
+        await run_in_threadpool(work)
+        return JSONResponse({"id": id_, "pinned": pinned})
+
     async def screening(self, request: Request) -> Response:
         """Begin or steer a guided screening."""
         from denchi.daemon import screening
@@ -484,6 +499,7 @@ class Api:
             post("/v1/benches/{bench}/screening/{action}", self.screening),
             post("/v1/alarms/{id}/ack", self.acknowledge),
             Route("/v1/sessions/{id}", self.delete, methods=["DELETE"]),
+            Route("/v1/sessions/{id}/pin", self.pin, methods=["PUT"]),
         ]
 
 

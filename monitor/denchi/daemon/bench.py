@@ -1,8 +1,8 @@
 """One bench at work: its links, the session that runs on it, its findings and its live view.
 
 Threads: each instrument's link calls ``_Port`` on its own thread, which stamps, gates and journals
-and never waits for anything slower; one pipeline thread a bench does the rest (health, live view,
-listeners). ``_gate_lock`` guards the session's exchange and is held for microseconds on the meter's
+shows (live view, listeners) and never waits for anything slower; one pipeline thread a bench does the
+rest (health, findings). ``_gate_lock`` guards the session's exchange and is held for microseconds on the meter's
 side; ``_lock`` guards what health and the API see, and no meter's thread ever waits for it, but for
 the very first sample, when no health runs yet. Order where both are held: ``_lock``, ``_gate_lock``.
 """
@@ -14,17 +14,25 @@ import queue
 import threading
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from denchi.clock import NS, AnchoredClock
 from denchi.config import BenchConfig
 from denchi.daemon.contact import AT_INPUT, first_contact
 from denchi.daemon.hub import Hub
-from denchi.daemon.lines import finding_line, meter_dict, session_line, unit_dict, verdict_dict
+from denchi.daemon.lines import (
+    contract_dict,
+    finding_line,
+    meter_dict,
+    session_line,
+    unit_dict,
+    verdict_dict,
+)
 from denchi.daemon.live import LiveView
-from denchi.daemon.pipeline import SessionPipe, Taken
+from denchi.daemon.pipeline import Job, SessionPipe, Taken, joined
 from denchi.daemon.unit_history import remember
 from denchi.errors import InputError
 from denchi.ingest import Gate
@@ -47,6 +55,11 @@ PROBES: Final = ("case", "ambient")
 """Roles whose thermometer measures where the role says."""
 TICK_S: Final = 0.5
 """Health and screening are told this often that time passes."""
+HAND_OVER_S: Final = 0.6
+"""Longer than any read of a link: by then its last samples are here, unless it is stuck in opening."""
+JUDGE_S: Final = 0.5
+ROUND_S: Final = 0.1
+"""Health takes what came within this time at once; what is shown has not waited for it."""
 MAX_BACKLOG: Final = 4096
 """Blocks that health may fall behind before it is told a gap instead (the journal has them all)."""
 
@@ -84,10 +97,9 @@ class Services:
     recall_finding: Callable[[RecallAnswer, int], Finding | None]
     alarm: Callable[[str, str, Finding], None]
     """(bench, finding id, finding): remote alarms."""
+    news: Callable[[], None] = field(default=lambda: None)
+    """The state has changed in a way that people should see soon."""
     on_unit: Callable[[Unit], None] = field(default=lambda _unit: None)
-
-
-_Job: TypeAlias = tuple[SessionPipe, Taken] | Callable[[], None] | None
 
 
 class _Port:
@@ -134,13 +146,16 @@ class Bench:
         self._greeted: set[tuple[str, str]] = set()
         self._begun = False
         """Whether a session was ever begun here."""
+        self._ended = False
+        """Whether this bench was stopped: what comes from a meter now begins no session."""
         self.behind = 0
         self._services = services
         self._lock = threading.RLock()
         self._gate_lock = threading.RLock()
         self._live = LiveView()
         self._pipe: SessionPipe | None = None
-        self._queue: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._ending = threading.Event()
         self._lines: list[dict[str, Any]] = []
         self._thread = threading.Thread(target=self._work, name=f"bench-{name}", daemon=True)
         self.progress = 0
@@ -157,20 +172,34 @@ class Bench:
         view.link = make(_Port(self, role))
         view.link.start()
 
-    def detach(self, role: str) -> None:
-        """Stop an instrument's link and forget it."""
-        view = self.links.pop(role, None)
-        if view and view.link:
-            view.link.stop(timeout=1.5)
+    def release(self) -> None:
+        """Tell every meter's thread to let go; returns at once, ``released`` waits for it."""
+        for link in self._links():
+            link.release()
 
     def stop(self) -> None:
-        """Release the meters, judge what is waiting, end the session."""
-        for role in list(self.links):
-            self.detach(role)
+        """Let go of the meters, judge what they still handed over, end the session.
+
+        A meter that has to be drained is not waited for: nothing it says then counts any more.
+        """
+        self.release()
+        for link in self._links():
+            link.handed_over(HAND_OVER_S)
+        self._ended = True
+        self._ending.set()
         self._queue.put(None)
         if self._thread.is_alive():
-            self._thread.join(timeout=1.5)
+            self._thread.join(timeout=JUDGE_S)
         self.end_session()
+
+    def released(self, seconds: float) -> bool:
+        """Wait until every meter's thread has ended; False when one has not in time."""
+        now_ns = self.clock.clock.monotonic_ns
+        end_ns = now_ns() + int(seconds * NS)
+        return all(link.stop(max(0, end_ns - now_ns()) / NS) for link in self._links())
+
+    def _links(self) -> list[MeterLink]:
+        return [view.link for view in self.links.values() if view.link is not None]
 
     # -- sessions ----------------------------------------------------------------------------
 
@@ -226,6 +255,7 @@ class Bench:
                     self._register(role)
             self._recheck(pipe)
             self._greet(pipe)
+        self._services.news()
         return session
 
     def _greet(self, pipe: SessionPipe) -> None:
@@ -346,10 +376,10 @@ class Bench:
             if isinstance(event, DeviceInfo):
                 self._device(role, event)
         if self._pipe is None:
-            if not any(isinstance(e, SampleBlock) and len(e) for e in events):
+            if self._ended or not any(isinstance(e, SampleBlock) and len(e) for e in events):
                 return
             with self._lock:
-                if self._pipe is None:
+                if self._pipe is None and not self._ended:
                     self.begin_session()
         with self._gate_lock:
             pipe = self._pipe
@@ -358,6 +388,11 @@ class Bench:
             if role not in pipe.instruments:
                 self._register(role)
             taken = pipe.take(role, events)
+            try:
+                self._show(pipe, taken)
+            except Exception:
+                # What is shown must not end what is measured.
+                log.exception("bench %s: a block could not be shown", self.name)
         if self._queue.qsize() > MAX_BACKLOG:
             # Health is behind: it is told the absence; the journal already has every sample.
             self.behind += len(taken)
@@ -365,6 +400,20 @@ class Bench:
             taken = [Taken(role, Gap(int(b.t_ns[0]), int(b.t_ns[-1]), "overload")) for b in spans]
         for one in taken:
             self._queue.put((pipe, one))
+
+    def _show(self, pipe: SessionPipe, taken: list[Taken]) -> None:
+        """Live view and listeners, before any detector has looked: the way to the screen is short."""
+        hub = self._services.hub
+        max_hz = hub.max_hz  # asked once: a listener may leave at any moment
+        for one in taken:
+            if not isinstance(one.what, SampleBlock):
+                continue
+            self._live.feed(one.role, one.what, pipe.instruments[one.role].gate.rate_hz)
+            if max_hz <= 0:
+                continue
+            if message := self._live.thinned(one.role, one.what, max_hz):
+                message |= {"bench": self.name, "told_ns": self.clock.now_ns()}
+                hub.publish(message, (self.name, one.role), message["t_ns"][0])
 
     def link_state(self, role: str, state: LinkState) -> None:
         """A link changed state."""
@@ -392,44 +441,65 @@ class Bench:
 
     # -- the pipeline thread ---------------------------------------------------------------------
 
+    def _prepare(self) -> None:
+        """Import and read what a session needs before there is one: its first sample, and the meter's
+        thread with it, would wait for that."""
+        from denchi.health.engine import HealthEngine
+
+        try:
+            profile = self._services.profile(self.config.profile)
+            engine = HealthEngine(profile, SessionMeta(), start_ns=0)
+            verdict_dict(engine.verdict(recall=None, recall_answered=False, symptoms=(), end_ns=0))
+        except Exception:
+            # The session will say it again, where it can be told; this thread must live.
+            log.exception("bench %s: health cannot be prepared", self.name)
+
     def _work(self) -> None:
+        self._prepare()
         due_ns = 0
         while True:
-            job: _Job
-            try:
-                job = self._queue.get(timeout=TICK_S)
-            except queue.Empty:
-                job = partial(self._tick, self.clock.now_ns())
-            if job is None:
-                return
-            if (now_ns := self.clock.clock.monotonic_ns()) >= due_ns:
+            jobs, until_ns = self._round()
+            ended = None in jobs
+            if ended:
+                jobs = jobs[: jobs.index(None)]
+            if (now_ns := self.clock.clock.monotonic_ns()) >= due_ns or not jobs:
                 # A probe that goes on streaming must not keep a silent meter from being noticed. Behind
-                # what is queued already: time passes for health after the samples that came before.
+                # what was queued already: time passes for health after the samples that came before.
                 due_ns = now_ns + int(TICK_S * NS)
-                self._queue.put(partial(self._tick, self.clock.now_ns()))
-            try:
-                if isinstance(job, tuple):
-                    self._judge(*job)
-                else:
-                    job()
-            except Exception:
-                # A detector's bug must not end the measuring: it is logged, shown, and told as data.
-                log.exception("bench %s: health failed on one block", self.name)
+                jobs.append(partial(self._tick, until_ns))
+            for job in joined(jobs):
+                try:
+                    if isinstance(job, tuple):
+                        self._judge(*job)
+                    elif job is not None:
+                        job()
+                except Exception:
+                    # A detector's bug must not end the measuring: it is logged, shown, and told as data.
+                    log.exception("bench %s: health failed on one block", self.name)
             self.progress += 1
+            if ended:
+                return
+
+    def _round(self) -> tuple[list[Job], int]:
+        """What came within ``ROUND_S``, and the session time until which that is everything."""
+        jobs: list[Job] = []
+        try:
+            jobs.append(self._queue.get(timeout=TICK_S))
+        except queue.Empty:
+            return jobs, self.clock.now_ns()
+        self._ending.wait(ROUND_S)
+        until_ns = self.clock.now_ns()
+        with suppress(queue.Empty):
+            while True:
+                jobs.append(self._queue.get_nowait())
+        return jobs, until_ns
 
     def _judge(self, pipe: SessionPipe, taken: Taken) -> None:
         with self._lock:
             if pipe is not self._pipe:
                 return  # its session has ended meanwhile
             what = taken.what
-            if isinstance(what, SampleBlock):
-                gate = pipe.instruments[taken.role].gate if taken.role in pipe.instruments else None
-                self._live.feed(taken.role, what, gate.rate_hz if gate else None)
-                if self._services.hub.listened and (
-                    message := self._live.thinned(taken.role, what)
-                ):
-                    self._services.hub.publish(message | {"bench": self.name})
-            elif isinstance(what, Gap):
+            if isinstance(what, Gap):
                 message = {
                     "type": "gap",
                     "start_ns": what.start_ns,
@@ -483,6 +553,7 @@ class Bench:
             self._services.hub.publish(
                 {"type": "link", "bench": self.name, "link": self._link_state()}
             )
+            self._services.news()
 
     # -- what the api shows ----------------------------------------------------------------------
 
@@ -628,30 +699,6 @@ class Bench:
         if screening is not None and screening.machine.session == pipe.session.id:
             report = screening.judged(report)
         return report
-
-
-def contract_dict(contract: Any) -> dict[str, Any] | None:
-    """The ``contract`` object of docs/api.md."""
-    if contract is None:
-        return None
-    from denchi_protocol.usb_pd.objects import EMPTY_PDO
-
-    pdos = getattr(contract, "pdos", ()) or ()
-    active = getattr(contract, "position", None)
-    return {
-        "kind": contract.kind,
-        "voltage_v": contract.voltage_v,
-        "current_a": contract.current_a,
-        "since_ns": contract.since_ns,
-        "from": contract.source,
-        "low_v": contract.low_v,
-        "high_v": contract.high_v,
-        "pdos": [
-            {"position": i, "text": str(p), "active": i == active}
-            for i, p in enumerate(pdos, 1)
-            if str(p) != EMPTY_PDO
-        ],
-    }
 
 
 def _summary(pipe: SessionPipe) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from denchi.daemon.client import wait_until_up
 from denchi.errors import ApiError, DenchiError
 
 START_S = 20.0
@@ -43,6 +42,8 @@ class ChildDaemon:
             )
         try:
             self._meanwhile()
+            # Only now: importing an HTTP client takes as long as the daemon needs to start.
+            from denchi.daemon.client import wait_until_up
         except BaseException:
             self.stop()
             raise

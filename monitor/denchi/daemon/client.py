@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,12 +17,19 @@ from denchi.errors import ApiError
 _TIMEOUT = httpx.Timeout(10.0, connect=2.0)
 
 
+def _plain() -> ssl.SSLContext:
+    """A context that a Unix socket never uses; httpx would read all certificate authorities for it."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 class ApiClient:
     """Asynchronous client of one daemon. Raises ``ApiError`` in one line, with the cure."""
 
     def __init__(self, where: endpoint.Endpoint) -> None:
         headers = {"Authorization": f"Bearer {where.token}"} if where.token else {}
-        transport = httpx.AsyncHTTPTransport(uds=where.socket) if where.socket else None
+        transport = (
+            httpx.AsyncHTTPTransport(uds=where.socket, verify=_plain()) if where.socket else None
+        )
         self._http = httpx.AsyncClient(
             transport=transport,
             base_url=where.url or "http://denchi",
@@ -99,7 +107,7 @@ class SyncClient:
 
     def __init__(self, where: endpoint.Endpoint, *, timeout_s: float = 10.0) -> None:
         headers = {"Authorization": f"Bearer {where.token}"} if where.token else {}
-        transport = httpx.HTTPTransport(uds=where.socket) if where.socket else None
+        transport = httpx.HTTPTransport(uds=where.socket, verify=_plain()) if where.socket else None
         self._http = httpx.Client(
             transport=transport,
             base_url=where.url or "http://denchi",

@@ -125,3 +125,27 @@ def meter_dict(
         "current": spec.current,
         "notes": list(spec.notes),
     }
+
+
+def contract_dict(contract: Any) -> dict[str, Any] | None:
+    """The ``contract`` object of docs/api.md."""
+    if contract is None:
+        return None
+    from denchi_protocol.usb_pd.objects import EMPTY_PDO
+
+    pdos = getattr(contract, "pdos", ()) or ()
+    active = getattr(contract, "position", None)
+    return {
+        "kind": contract.kind,
+        "voltage_v": contract.voltage_v,
+        "current_a": contract.current_a,
+        "since_ns": contract.since_ns,
+        "from": contract.source,
+        "low_v": contract.low_v,
+        "high_v": contract.high_v,
+        "pdos": [
+            {"position": i, "text": str(p), "active": i == active}
+            for i, p in enumerate(pdos, 1)
+            if str(p) != EMPTY_PDO
+        ],
+    }

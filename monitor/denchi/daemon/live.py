@@ -1,7 +1,12 @@
-"""The live view of one bench: the last value of each channel with its age. Nothing is interpolated."""
+"""The live view of one bench: the last value of each channel with its age. Nothing is interpolated.
+
+Fed on the meters' threads, so that what is shown waits for no detector; a lock of its own is held for
+microseconds.
+"""
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,26 +30,37 @@ class LiveView:
     def __init__(self) -> None:
         self._last: dict[tuple[str, str], _Last] = {}
         self._next_out: dict[str, int] = {}
+        self._lock = threading.Lock()
 
     def clear(self) -> None:
         """Forget everything (a new session)."""
-        self._last.clear()
-        self._next_out.clear()
+        with self._lock:
+            self._last = {}
+            self._next_out = {}
 
     def feed(self, role: str, block: SampleBlock, rate_hz: float | None) -> None:
         """Take a gated block."""
+        fresh: dict[tuple[str, str], _Last] = {}
         for name, column in block.columns.items():
-            where = np.flatnonzero(column != MISSING)
-            if len(where):
+            i = len(column) - 1
+            if column[i] == MISSING:
+                where = np.flatnonzero(column != MISSING)
+                if not len(where):
+                    continue
                 i = int(where[-1])
-                value = float(column[i]) / channel(name).per_si
-                self._last[role, name] = _Last(value, int(block.t_ns[i]), rate_hz)
+            value = float(column[i]) / channel(name).per_si
+            fresh[role, name] = _Last(value, int(block.t_ns[i]), rate_hz)
         if "vbus_uv" in block.columns and "ibus_ua" in block.columns:
-            power = block.power_w()
+            tail = block[-1:]
+            power = tail.power_w()
+            if np.isnan(power[0]):
+                tail, power = block, block.power_w()
             where = np.flatnonzero(~np.isnan(power))
             if len(where):
                 i = int(where[-1])
-                self._last[role, "power_w"] = _Last(float(power[i]), int(block.t_ns[i]), rate_hz)
+                fresh[role, "power_w"] = _Last(float(power[i]), int(tail.t_ns[i]), rate_hz)
+        with self._lock:
+            self._last.update(fresh)
 
     def thinned(self, role: str, block: SampleBlock, max_hz: float = 20.0) -> dict[str, Any] | None:
         """A ``block`` message with at most ``max_hz`` samples a second, None when none is due."""
@@ -67,7 +83,9 @@ class LiveView:
         channels: dict[str, Any] = {}
         newest = 0
         stale_all = True
-        for (role, name), last in self._last.items():
+        with self._lock:
+            known = list(self._last.items())
+        for (role, name), last in known:
             age = max(0.0, (now_ns - last.t_ns) / NS)
             stale = age > stale_after_s(last.rate_hz)
             if role == "meter":

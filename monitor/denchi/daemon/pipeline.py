@@ -6,8 +6,9 @@ half that may take its time (health).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from denchi.ingest import Gate
 from denchi.model import Finding, Gap, Session
@@ -214,3 +215,29 @@ class SessionPipe:
             kept.append((id_, finding))
         self.findings += kept
         return kept
+
+
+Job: TypeAlias = tuple[SessionPipe, Taken] | Callable[[], None] | None
+"""What waits for a bench's thread: something to judge, something to do, or None for the end."""
+
+
+def joined(jobs: list[Job]) -> list[Job]:
+    """Blocks of one instrument joined up to the next thing that is no block: health pays a block."""
+    out: list[Job] = []
+    open_: dict[tuple[int, str], int] = {}
+    held: dict[int, list[SampleBlock]] = {}
+    for job in jobs:
+        if not (isinstance(job, tuple) and isinstance(job[1].what, SampleBlock)):
+            open_ = {}
+            out.append(job)
+            continue
+        pipe, taken = job
+        at = open_.setdefault((id(pipe), taken.role), len(out))
+        if at == len(out):
+            out.append(job)
+        held.setdefault(at, []).append(job[1].what)
+    for at, blocks in held.items():
+        job = out[at]
+        if len(blocks) > 1 and isinstance(job, tuple):
+            out[at] = (job[0], Taken(job[1].role, SampleBlock.concat(blocks)))
+    return out

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from denchi import __version__
-from denchi.clock import SYSTEM, AnchoredClock, Clock, iso
+from denchi.clock import NS, SYSTEM, AnchoredClock, Clock, iso
 from denchi.config import BenchConfig, Settings
 from denchi.daemon.bench import Bench, LinkView, Services
 from denchi.daemon.hub import Hub
@@ -34,6 +34,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SESSIONS_S = 1.2
+"""For the benches to end their sessions, all of them together."""
+THREADS_S = 0.3
+"""For outputs and the search for meters: what was not acknowledged stays in the journal, and nobody waits for it."""
+RELEASE_S = 1.4
+"""For the meters, counted from the end of ``stop``; ``link.CLOSE_MOST_S`` began before it."""
+STATE_S = 1.0
+"""The whole state is told this often, and when there is news."""
+NEWS_S = 0.1
 DISCOVER_S = 1.0
 """Polling for meters, where the system tells no plug events."""
 
@@ -101,9 +110,10 @@ class Supervisor:
         self._discovery: Discovery | None = None
         self._taken: dict[str, str] = {}
         self._stop = threading.Event()
+        self._news = threading.Event()
         self._threads: list[threading.Thread] = []
         self._lock = threading.RLock()
-        self.progress = 0
+        self._rounds = {"meters": 0, "upkeep": 0}
 
     # -- life --------------------------------------------------------------------------------
 
@@ -116,24 +126,65 @@ class Supervisor:
         self._start_thread("meters", self._look_for_meters)
         self._start_outputs()
         self._start_thread("upkeep", self._upkeep)
+        from denchi.daemon.renewal import Renewal, fetch
+
+        renewal = Renewal(
+            self.data_dir, lambda: self.settings.recall.update_days, fetch, self.clock
+        )
+        self._start_thread("recall lists", lambda: renewal.run(self._stop))
 
     def stop(self) -> None:
-        """Release every meter, end every session, stop the outputs, close the journal."""
+        """Begin to release every meter, end every session, stop the outputs, commit the journal.
+
+        Everything at once and behind one another's back: a meter that is drained for a second, an
+        output in the midst of a request and the last seal need not wait for each other.
+        """
+        if self._stop.is_set():
+            return
         self._stop.set()
-        stoppers = [threading.Thread(target=b.stop, daemon=True) for b in self.benches.values()]
+        self._news.set()
+        benches = list(self.benches.values())
+        for bench in benches:
+            bench.release()
+        stoppers = [threading.Thread(target=b.stop, daemon=True) for b in benches]
         for thread in stoppers:
             thread.start()
-        for thread in stoppers:
-            thread.join(timeout=1.7)
+        self._join(stoppers, SESSIONS_S)
         self.hub.close()
-        for thread in self._threads:
-            thread.join(timeout=0.3)
+        self._join(self._threads, THREADS_S)
         self.journal.close()
+
+    def released(self) -> bool:
+        """Wait for the meters that ``stop`` left draining; False when one was not let go in time."""
+        end_ns = self.clock.monotonic_ns() + int(RELEASE_S * NS)
+        return all(bench.released(self._seconds_to(end_ns)) for bench in self.benches.values())
+
+    def _seconds_to(self, end_ns: int) -> float:
+        return max(0, end_ns - self.clock.monotonic_ns()) / NS
+
+    def _join(self, threads: Sequence[threading.Thread], seconds: float) -> None:
+        """Wait for threads, ``seconds`` for all of them together."""
+        end_ns = self.clock.monotonic_ns() + int(seconds * NS)
+        for thread in threads:
+            thread.join(self._seconds_to(end_ns))
 
     def _start_thread(self, name: str, target: Any) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
+
+    def progress(self) -> dict[str, int]:
+        """A count for each worker that only its own rounds move, for the watchdog.
+
+        Outputs are not among them: one that waits for its server is no reason to stop measuring.
+        """
+        counts = dict(self._rounds) | self.journal.progress()
+        for bench in self.benches.values():
+            counts[f"bench {bench.name}"] = bench.progress
+            for role, view in bench.links.items():
+                if view.link is not None:
+                    counts[f"{role} of {bench.name}"] = view.link.progress
+        return counts
 
     # -- benches and meters --------------------------------------------------------------------
 
@@ -145,6 +196,7 @@ class Supervisor:
             check_recall=self.check_recall,
             recall_finding=self._recall_finding,
             alarm=self._alarm,
+            news=self._news.set,
             on_unit=lambda unit: self.journal.put_unit(unit, self.clock.wall_ns()),
         )
 
@@ -197,7 +249,13 @@ class Supervisor:
             model=clean(found.model, 60) if found else "",
         )
         self._taken[str(locator)] = bench.name
-        bench.attach(role, view, lambda port: MeterLink(spec, locator, bench.clock, port))
+        bench.attach(
+            role,
+            view,
+            lambda port: MeterLink(
+                spec, locator, bench.clock, port, usb_backend=self.settings.usb_backend
+            ),
+        )
 
     def _look_for_meters(self) -> None:
         from denchi.drivers import discovery
@@ -206,7 +264,7 @@ class Supervisor:
         hotplug = Hotplug()
         hotplug.start()
         while not self._stop.is_set():
-            self.progress += 1
+            self._rounds["meters"] += 1
             try:
                 self._discovery = discovery.discover()
                 self._place(self._discovery)
@@ -304,7 +362,7 @@ class Supervisor:
     def reload(self, settings: Settings) -> None:
         """Take new limits without a restart: running sessions go on with them."""
         self.settings = self.settings.model_copy(
-            update={"limits": settings.limits, "recall": settings.recall, "alarm": settings.alarm}
+            update={"limits": settings.limits, "recall": settings.recall}
         )
         for bench in self.benches.values():
             bench.reload_profile()
@@ -338,7 +396,7 @@ class Supervisor:
                 reader, self.lists, now_ns, today, country=country, on_bench=present
             )
             for told in found:
-                self.progress += 1
+                self._rounds["upkeep"] += 1
                 id_ = self.journal.add_finding(told.known.session_id, told.finding)
                 line = finding_line(
                     told.finding, told.known.started_ns, id_=id_, session=told.known.session_id
@@ -417,14 +475,18 @@ class Supervisor:
     def _upkeep(self) -> None:
         last_lists = self._lists_stamp()
         self._recheck_records()
-        while not self._stop.wait(1.0):
-            self.progress += 1
+        while not self._stop.is_set():
+            self._rounds["upkeep"] += 1
             if self.hub.listened:
                 self.hub.publish({"type": "state"} | self.state())
             stamp = self._lists_stamp()
             if stamp != last_lists:
                 last_lists = stamp
                 self.reload_lists()
+            # A session that begins or a link that changes is told at once; one that flaps ten times a second.
+            self._stop.wait(NEWS_S)
+            self._news.wait(STATE_S - NEWS_S)
+            self._news.clear()
 
     def _lists_stamp(self) -> frozenset[tuple[str, int, int]]:
         """Name, time and size of each list; one that comes or goes meanwhile is seen a second later."""

@@ -35,7 +35,7 @@ StateDirectory=denchi
 StateDirectoryMode=0700
 # Secrets: LoadCredential=influx-token:/etc/denchi/influx-token, and `token_credential` in the file.
 ProtectSystem=strict
-ProtectHome=yes
+ProtectHome={home}
 PrivateTmp=yes
 NoNewPrivileges=yes
 ProtectKernelTunables=yes
@@ -68,13 +68,22 @@ WantedBy=multi-user.target
 """
 
 PLACE: Final = Path("/etc/systemd/system/denchi.service")
+CONFIG: Final = Path("/etc/denchi/config.toml")
+FIRST_CONFIG: Final = """\
+# denchi's configuration. Empty: every default is in force (`denchi config schema`, `denchi config validate`).
+# Limits are read again on `systemctl reload denchi`; the rest at a restart.
+"""
+HOMES: Final = ("/home", "/root", "/run/user")
 
 
 def unit_text() -> str:
     """The unit for this installation."""
     command = shutil.which("denchi") or f"{sys.executable} -m denchi.cli.main"
     groups = [name for name in ("plugdev", "dialout") if _group_exists(name)]
-    return UNIT.format(command=command, groups=" ".join(groups))
+    # A program that lives in a home would be hidden from its own service.
+    lives = Path(command.split()[0]).resolve()
+    home = "read-only" if any(lives.is_relative_to(h) for h in HOMES) else "yes"
+    return UNIT.format(command=command, groups=" ".join(groups), home=home)
 
 
 def _group_exists(name: str) -> bool:
@@ -97,16 +106,23 @@ def command(print_only: bool) -> int:
     if print_only:
         click.echo(text, nl=False)
         return 0
-    try:
-        PLACE.parent.mkdir(parents=True, exist_ok=True)
-        fresh = PLACE.with_suffix(".new")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.chmod(0o644)
-        fresh.replace(PLACE)
-    except OSError as error:
-        raise StoreError(
-            f"{PLACE}: {error.strerror}", cure="run with sudo, or see --print"
-        ) from None
-    click.echo(f"wrote {PLACE}", err=True)
+    # The unit names the file, and a file that is named must be there: never over one that is.
+    if not CONFIG.exists():
+        _write(CONFIG, FIRST_CONFIG)
+    _write(PLACE, text)
     click.echo("then: sudo systemctl daemon-reload && sudo systemctl enable --now denchi", err=True)
     return 0
+
+
+def _write(place: Path, text: str) -> None:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        fresh = place.with_suffix(".new")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.chmod(0o644)
+        fresh.replace(place)
+    except OSError as error:
+        raise StoreError(
+            f"{place}: {error.strerror}", cure="run with sudo, or see --print"
+        ) from None
+    click.echo(f"wrote {place}", err=True)

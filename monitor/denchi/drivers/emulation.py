@@ -60,10 +60,15 @@ class Dial:
 
 
 def make(
-    key: str, options: dict[str, str], start_ns: int, source: SceneSource | None = None
+    key: str,
+    options: dict[str, str],
+    start_ns: int,
+    source: SceneSource | None = None,
+    *,
+    family: str = "",
 ) -> Emulator:
     """The emulator of a meter by key, with its scene and oddity."""
-    spec = registry.get(key)
+    spec = registry.get_of(family, key) if family else registry.get(key)
     return spec.emulator(
         source or scene_source(options, start_ns),
         now_ns=start_ns,
@@ -101,13 +106,15 @@ class Pump:
         return packets, 0.0
 
 
-def serve_packets(channel: socket.socket, key: str, options: dict[str, str], start_ns: int) -> None:
+def serve_packets(
+    channel: socket.socket, key: str, options: dict[str, str], start_ns: int, *, family: str = ""
+) -> None:
     """Play a device on a socket until the other side closes it."""
     packets = Packets(channel)
     source = scene_source(options, start_ns)
     dial = Dial(options.get("dial", ""), source)
     dial.look()
-    emulator = make(key, options, start_ns, source)
+    emulator = make(key, options, start_ns, source, family=family)
     pump = Pump(emulator, start_ns, float(options.get("speed", "1")))
     wait = 0.0
     with suppress(EOFError):
@@ -122,13 +129,13 @@ def serve_packets(channel: socket.socket, key: str, options: dict[str, str], sta
 
 
 def main(arguments: list[str]) -> int:
-    """``python -m denchi.drivers.emulation FD KEY START_NS [NAME=VALUE...]``."""
-    descriptor, key, start_ns, *rest = arguments
+    """``python -m denchi.drivers.emulation FD FAMILY KEY START_NS [NAME=VALUE...]``; FAMILY may be empty."""
+    descriptor, family, key, start_ns, *rest = arguments
     options = dict(pair.split("=", 1) for pair in rest)
     with socket.socket(fileno=int(descriptor)) as channel:
         # The parent's other descriptors are none of the device's business.
         os.set_inheritable(channel.fileno(), False)
-        serve_packets(channel, key, options, int(start_ns))
+        serve_packets(channel, key, options, int(start_ns), family=family)
     return 0
 
 

@@ -32,15 +32,18 @@ BACKOFF_MOST_S: Final = 5.0
 """Between attempts at a device that is there and refuses, or opens and never speaks."""
 ABSENT_MOST_S: Final = 0.5
 """Between looks for one that is not there: however long it was away, it streams within 2 s (DESIGN.md §7)."""
-READ_MOST_S: Final = 0.5
+READ_MOST_S: Final = 0.25
 """No read waits longer, so that a stop is never waited for longer."""
 RESET_S: Final = 10.0
 REOPEN_S: Final = 30.0
 GATHER_HZ: Final = 200.0
-GATHER_S: Final = 0.035
+GATHER_S: Final = 0.025
 """A fast meter's samples are read together; over-temperature still has its second."""
 CLOSE_MOST_S: Final = 1.2
-"""A stop releases the meter within 2 s, draining included."""
+"""A stop releases the meter within 2 s, draining included; a meter that streams for ever is left then."""
+CLOSE_QUIET_S: Final = 0.2
+"""Nothing said for so long: the meter has ended, whatever its codec would still wait for. The FNIRSIs
+stream for up to a second after the last keep-alive, a packet each 40 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +105,13 @@ class MeterLink:
             lambda: open_transport(spec, locator, session_clock, usb_backend=usb_backend)
         )
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"meter-{spec.key}", daemon=True)
+        self._handed_over = threading.Event()
+        self._thread = threading.Thread(target=self._work, name=f"meter-{spec.key}", daemon=True)
         self._state = LinkState("searching")
         self._frames = self._rejected = 0
         self._opened = 0
+        self.progress = 0
+        """Counts the thread's rounds, for the watchdog."""
         self._recent: deque[tuple[int, int]] = deque(maxlen=64)
         self._random = random.Random()  # noqa: S311  jitter, not secrets
 
@@ -115,9 +121,17 @@ class MeterLink:
         """Start the thread."""
         self._thread.start()
 
+    def release(self) -> None:
+        """Tell the thread to take nothing more, drain and let go of the device; returns at once."""
+        self._stop.set()
+
+    def handed_over(self, timeout: float) -> bool:
+        """Wait until the listener has had its last events, which is before the draining."""
+        return self._handed_over.wait(timeout)
+
     def stop(self, timeout: float = 2.0) -> bool:
         """Stop, drain, release; False when the thread did not end in time."""
-        self._stop.set()
+        self.release()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -137,9 +151,16 @@ class MeterLink:
 
     # -- the thread --------------------------------------------------------------------------
 
+    def _work(self) -> None:
+        try:
+            self._run()
+        finally:
+            self._handed_over.set()
+
     def _run(self) -> None:
         backoff = BACKOFF_FIRST_S
         while not self._stop.is_set():
+            self.progress += 1
             most = BACKOFF_MOST_S
             try:
                 self._say(LinkState("opening"))
@@ -192,6 +213,7 @@ class MeterLink:
         finally:
             try:
                 if self._stop.is_set():
+                    self._handed_over.set()
                     self._drain(codec, transport)
             except DeviceGone:
                 pass
@@ -211,6 +233,7 @@ class MeterLink:
         gather = self.spec.rate_hz >= GATHER_HZ and getattr(transport, "keeps", False)
         self._say(LinkState("settling"))
         while not self._stop.is_set():
+            self.progress += 1
             now = self._clock.now_ns()
             action = codec.next(now)
             if isinstance(action, Send):
@@ -263,19 +286,23 @@ class MeterLink:
             self._listener.on_events(self, events, t_ns)
 
     def _drain(self, codec: Codec, transport: Transport) -> None:
-        """Stop commands and draining, within bounds: nothing may hold up the end."""
-        end = self._clock.clock.monotonic_ns() + int(CLOSE_MOST_S * NS)
-        while self._clock.clock.monotonic_ns() < end:
+        """Stop commands and draining, bounded by time and by quiet: nothing may hold up the end."""
+        monotonic_ns = self._clock.clock.monotonic_ns
+        end = monotonic_ns() + int(CLOSE_MOST_S * NS)
+        quiet = monotonic_ns() + int(CLOSE_QUIET_S * NS)
+        while (now := monotonic_ns()) < min(end, quiet):
             action = codec.close(self._clock.now_ns())
             if isinstance(action, Done):
                 return
             if isinstance(action, Send):
                 self._send(transport, action.data)
-                continue
-            left = (end - self._clock.clock.monotonic_ns()) / NS
-            data = transport.read(min(self._patience(action), max(0.0005, left)))
-            if data:
+            elif data := transport.read(
+                min(self._patience(action), max(0.0005, (min(end, quiet) - now) / NS))
+            ):
                 codec.feed(data, self._clock.now_ns())
+            else:
+                continue
+            quiet = monotonic_ns() + int(CLOSE_QUIET_S * NS)
 
     def _say(self, state: LinkState) -> None:
         if state == self._state:

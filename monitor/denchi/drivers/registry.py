@@ -36,6 +36,16 @@ def specs() -> Mapping[str, MeterSpec]:
     return found
 
 
+def get_of(family: str, key: str) -> MeterSpec:
+    """One meter of a family that is known, without loading the others (an emulated device's process)."""
+    for point in entry_points(group=GROUP, name=family):
+        for spec in point.load():
+            if spec.key == key and spec.family == family:
+                found: MeterSpec = spec
+                return found
+    return get(key)
+
+
 def get(key: str) -> MeterSpec:
     """One meter by key. Raises ``UsageError`` with the nearest names."""
     known = specs()

@@ -57,8 +57,10 @@ class Service:
             scheme = clean(url.partition(":")[0], 20)
             self._targets.append((f"address {number} ({scheme})", target))
 
-    def send(self, title: str, body: str, severity: Severity) -> list[tuple[str, str]]:
-        """Send to all; (address, problem) for each, the problem empty when it was taken."""
+    def send(
+        self, title: str, body: str, severity: Severity, only: frozenset[str] = frozenset()
+    ) -> list[tuple[str, str]]:
+        """Send to all (or ``only`` to some); (address, problem) for each, empty when it was taken."""
         kinds = self._apprise.NotifyType
         kind = {
             Severity.DANGER: kinds.FAILURE,
@@ -67,6 +69,8 @@ class Service:
         }[severity]
         told: list[tuple[str, str]] = []
         for where, target in self._targets:
+            if only and where not in only:
+                continue
             problem = ""
             try:
                 if not target.notify(title=title, body=body, notify_type=kind):
@@ -95,6 +99,8 @@ class _Message:
     due_ns: int
     key: tuple[str, str]
     tries: int = 0
+    owed: frozenset[str] = frozenset()
+    """Addresses that have not taken it while others have; empty: nobody has."""
 
 
 @dataclass(slots=True)
@@ -103,7 +109,7 @@ class Alarms:
 
     config: AlarmConfig
     station: str
-    send: Callable[[str, str, Severity], list[tuple[str, str]]]
+    send: Callable[[str, str, Severity, frozenset[str]], list[tuple[str, str]]]
     clock: Clock = SYSTEM
     dropped: int = 0
     last_error: str = ""
@@ -172,7 +178,9 @@ class Alarms:
     def test(self) -> list[tuple[str, str]]:
         """Send a test message to every address; (address, problem) for each."""
         title = clean(f"denchi: {_('test')}: {self.station}", 120)
-        return self.send(title, _("This is a test message of denchi's alarms."), Severity.INFO)
+        return self.send(
+            title, _("This is a test message of denchi's alarms."), Severity.INFO, frozenset()
+        )
 
     def step(self) -> float:
         """Send one message that is due; seconds until the next could be."""
@@ -190,23 +198,31 @@ class Alarms:
             body += "\n" + _("{n} further messages were held back by the hourly limit.").format(
                 n=self._withheld
             )
-        told = self.send(message.title, body, message.severity)
-        if all(problem for _where, problem in told):
-            self.last_error = "; ".join(f"{where}: {problem}" for where, problem in told)
-            log.warning("alarm not delivered, tried again later: %s", self.last_error)
-            pause = RETRY_S[min(message.tries, len(RETRY_S) - 1)]
-            message.tries += 1
-            message.due_ns = now + int(pause * NS)
-            with self._lock:
-                self._queue.appendleft(message)
-            return 0.0
-        failed = "; ".join(f"{where}: {problem}" for where, problem in told if problem)
-        if failed:
-            log.warning("alarm delivered in part: %s", failed)
-        self._withheld = 0
-        self.sent += 1
-        self.last_error = failed
+        told = self.send(message.title, body, message.severity, message.owed)
+        self._settle(message, told, now)
         return 0.0
+
+    def _settle(self, message: _Message, told: Sequence[tuple[str, str]], now: int) -> None:
+        """What came of a message: an address that did not take it gets it again, the others do not."""
+        failed = frozenset(where for where, problem in told if problem)
+        self.last_error = "; ".join(f"{where}: {problem}" for where, problem in told if problem)
+        if len(failed) < len(told) and not message.owed:
+            self._withheld = 0
+            self.sent += 1
+        if not failed:
+            return
+        if message.owed or len(failed) < len(told):
+            message.owed = failed
+            if message.tries >= len(RETRY_S):
+                # One dead address must not take the time that the living ones need.
+                self.dropped += 1
+                log.error("alarm given up for: %s", self.last_error)
+                return
+        log.warning("alarm not delivered, tried again later: %s", self.last_error)
+        message.due_ns = now + int(RETRY_S[min(message.tries, len(RETRY_S) - 1)] * NS)
+        message.tries += 1
+        with self._lock:
+            self._queue.appendleft(message)
 
     def _may(self, message: _Message, now: int) -> bool:
         if message.tries:

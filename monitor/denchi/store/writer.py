@@ -72,7 +72,8 @@ class Writer:
         """Called by the database's thread each second at least."""
         self.outputs: tuple[str, ...] = ()
         self.last_commit_ns = clock.wall_ns()
-        self.progress_ns = clock.monotonic_ns()
+        self.rounds = 0
+        """Rounds of the database's thread; ``ticks`` are the other's (for the watchdog)."""
         self.space = disk.space(data_dir)
         self._tail_trouble = ""
         self._sealer = Sealer()
@@ -96,7 +97,7 @@ class Writer:
         self._work = threading.Event()
         self._idle = threading.Condition(self.lock)
         self._stopping = False
-        self._ticks = 0
+        self.ticks = 0
         self._threads = [
             threading.Thread(target=self._commit_loop, name="denchi-journal", daemon=True),
             threading.Thread(target=self._house_loop, name="denchi-journal-db", daemon=True),
@@ -162,8 +163,8 @@ class Writer:
         """Have everything handed in so far on disk; False when that was not possible in time."""
         until = self.clock.monotonic_ns() + int(timeout_s * NS)
         with self._idle:
-            target = self._ticks + 2  # the round under way may have begun before the last hand-over
-            while (self._ticks < target or self.memory.samples) and not self._stopping:
+            target = self.ticks + 2  # the round under way may have begun before the last hand-over
+            while (self.ticks < target or self.memory.samples) and not self._stopping:
                 self._commit_now.set()
                 self._work.set()
                 self._idle.wait(0.02)
@@ -276,7 +277,7 @@ class Writer:
                 log.exception("committing the open tail failed and goes on")
                 self._tail_trouble = f"committing failed: {error}"
             with self._idle:
-                self._ticks += 1
+                self.ticks += 1
                 self._idle.notify_all()
             if stopping:
                 return
@@ -379,7 +380,7 @@ class Writer:
                 self.database.note("io_error", f"the journal failed: {error}")
             with self._idle:
                 self._idle.notify_all()
-            self.progress_ns = self.clock.monotonic_ns()
+            self.rounds += 1
             if final:
                 self.database.close()
                 return

@@ -13,7 +13,7 @@ from denchi.transports.packets import Packets
 
 
 def start_child(
-    key: str, options: Mapping[str, str], start_ns: int
+    key: str, options: Mapping[str, str], start_ns: int, *, family: str = ""
 ) -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """Start a device in a child process; returns our end of its socket and the process."""
     ours, theirs = socket.socketpair()
@@ -24,6 +24,7 @@ def start_child(
                 "-m",
                 "denchi.drivers.emulation",
                 str(theirs.fileno()),
+                family,
                 key,
                 str(start_ns),
             ]
@@ -37,8 +38,10 @@ def start_child(
 class EmulatedTransport:
     """Packets to and from an emulator's process."""
 
-    def __init__(self, key: str, options: Mapping[str, str], clock: AnchoredClock) -> None:
-        channel, self._child = start_child(key, options, clock.now_ns())
+    def __init__(
+        self, key: str, options: Mapping[str, str], clock: AnchoredClock, *, family: str = ""
+    ) -> None:
+        channel, self._child = start_child(key, options, clock.now_ns(), family=family)
         self._packets = Packets(channel)
 
     @property
@@ -64,10 +67,7 @@ class EmulatedTransport:
         """Nothing to reset: a re-open starts a new device."""
 
     def close(self) -> None:
-        """End the device."""
+        """End the device at once: it keeps nothing, and an interpreter that ends by itself takes its time."""
         self._packets.close()
-        try:
-            self._child.wait(timeout=0.5)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
+        self._child.kill()
+        self._child.wait()

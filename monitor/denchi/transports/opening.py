@@ -28,7 +28,7 @@ def open_transport(
     if locator.kind == "emulated":
         from denchi.transports.emulated import EmulatedTransport
 
-        return EmulatedTransport(spec.key, locator.options, clock)
+        return EmulatedTransport(spec.key, locator.options, clock, family=spec.family)
     refused: DeviceRefused | None = None
     for settings in (spec.transport, *spec.also):
         try:
