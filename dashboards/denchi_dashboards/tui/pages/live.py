@@ -12,7 +12,7 @@ from textual.containers import Container, Horizontal, Vertical
 from textual.content import Content
 
 from denchi_dashboards.tui import panels, words
-from denchi_dashboards.tui.layout import line, said, styled_lines
+from denchi_dashboards.tui.layout import line, said, styled_lines, width_of
 from denchi_dashboards.tui.pages.tiles import Tiles
 from denchi_dashboards.tui.plot import Picture, Plot
 from denchi_dashboards.tui.present import AMP_CHANNELS, VOLT_CHANNELS, BenchView, Value
@@ -229,14 +229,15 @@ class Live(Page):
             self._put("t", _("temperature"), Value(None, None, False), 1, "")
             return
         value = self.present.value(bench, channels[0])
-        others = []
+        room = self.query_one("#reading-t", Reading).content_size.width
+        note = ""
         for channel in channels[1:3]:
             other = self.present.value(bench, channel)
             if not other.stale:
-                others.append(
-                    f"{words.place(channel.split('.', 1)[1])} {words.fixed(other.value, 1, '°C')}"
-                )
-        self._put("t", words.place(channels[0].split(".", 1)[1]), value, 1, " · ".join(others))
+                told = f"{words.place(channel.split('.', 1)[1])} {words.fixed(other.value, 1)}"
+                longer = f"{note} · {told}" if note else told
+                note = longer if width_of(longer) <= room else note  # half a figure says nothing
+        self._put("t", words.place(channels[0].split(".", 1)[1]), value, 1, note)
 
     @staticmethod
     def _known(bench: BenchView) -> Sequence[str]:
@@ -273,10 +274,13 @@ class Live(Page):
     ) -> None:
         names = {"v": _("voltage"), "a": _("current"), "w": _("power"), "t": _("temperature")}
         parts: list[Any] = [(f"{names[kind]} ", f"bold $line-{kind}"), (_UNITS[kind], "$quiet")]
+        legend: list[Any] = []
         if len(shot.lines) > 1 or kind == "t":
             for one in shot.lines:
-                parts += [("  ━ ", f"${one.colour}"), (one.label, "$quiet")]
-        set_title(plot, line(*parts))
+                legend += [("  ━ ", f"${one.colour}"), (one.label, "$quiet")]
+        if line(*parts, *legend).cell_length > plot.size.width - 4:
+            parts = [(_UNITS[kind], f"bold $line-{kind}")]  # the legend says what it is
+        set_title(plot, line(*parts, *legend))
         mark = f"{_('SIMULATED')} · " if bench.simulated else ""
         set_title(plot, line((mark, "$quiet"), self._subtitle(kind, trace, shot)), below=True)
 
