@@ -171,7 +171,6 @@ def running(present: Present, bench: BenchView, screening: Mapping[str, Any], wi
             [(words.duration(left), "bold $ink")],
             width,
         ),
-        Content(""),
     ]
     rows += styled_lines(words.both(step.get("instruction")), "bold $ink", width)
     waiting = words.both(step.get("waiting_for"))

@@ -32,6 +32,35 @@ Lines = list[Content]
 TEMPERATURE_COLOURS = ("line-t", "line-t2", "line-v", "line-a")
 
 
+def waiting(present: Present, width: int) -> Lines:
+    """No meter: what was looked for, what is there but cannot be opened, and the cure."""
+    told = present.waiting or {}
+    rows = [line((_("Waiting for a meter"), "bold $primary")), Content("")]
+    rows += styled_lines(
+        _(
+            "Plug a USB power meter into this computer and the power bank through the meter. This page starts by itself."
+        ),
+        "$ink",
+        width,
+    )
+    rows.append(Content(""))
+    looked = [said(t, 120) for t in told.get("looked_for") or []]
+    if looked:
+        rows.append(heading(_("Looked for"), width))
+        rows += styled_lines(" · ".join(looked), "$quiet", width, limit=8)
+        rows.append(Content(""))
+    blocked = [b for b in told.get("unopenable") or [] if isinstance(b, Mapping)]
+    if blocked:
+        rows.append(heading(_("Present, but cannot be opened"), width))
+        for one in blocked[:12]:
+            rows += styled_lines(f"▲ {said(one.get('what'), 120)}", "bold $caution", width)
+            rows += styled_lines(said(one.get("reason"), 300), "$ink", width, indent="  ")
+            cure = _("cure: {cure}").format(cure=said(one.get("cure"), 300))
+            rows += styled_lines(cure, "bold $ink", width, indent="  ")
+        rows.append(Content(""))
+    return rows
+
+
 def heading(text: str, width: int) -> Content:
     """A section's heading with a thin rule."""
     rule = max(0, width - width_of(text) - 1)

@@ -164,6 +164,12 @@ class Reading(Pane):
         """Name and note, then three rows of digits with the unit."""
         name, figure, unit, note, colour = self.shown
         rows = big(figure)
+        if width_of(rows[0]) >= width:  # neither half digits nor two figures run together
+            rows, unit = (cut(f"{figure} {unit}", width), "", ""), ""
+        elif (
+            width_of(rows[2]) + 1 + width_of(unit) > width
+        ):  # a unit alone below reads as another's
+            name, unit = f"{name} {unit}", ""
         head = line((fit(cut(name, width), width), "$quiet"))
         body = [line((rows[0], f"bold ${colour}"))]
         body.append(line((rows[1], f"bold ${colour}")))

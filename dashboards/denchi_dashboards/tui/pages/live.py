@@ -35,34 +35,7 @@ class Waiting(Pane):
             rows += styled_lines(said(trouble, 300), "$ink", width)
             rows += styled_lines(said(cure, 300), "$caution", width)
             return rows + self._demo(width)
-        waiting = self.present.waiting or {}
-        rows = [line((_("Waiting for a meter"), "bold $primary")), Content("")]
-        rows += styled_lines(
-            _(
-                "Plug a USB power meter into this computer and the power bank through the meter. This page starts by itself."
-            ),
-            "$ink",
-            width,
-        )
-        rows.append(Content(""))
-        looked = [said(t, 120) for t in waiting.get("looked_for") or []]
-        if looked:
-            rows.append(panels.heading(_("Looked for"), width))
-            rows += styled_lines(" · ".join(looked), "$quiet", width, limit=8)
-            rows.append(Content(""))
-        blocked = [b for b in waiting.get("unopenable") or [] if isinstance(b, dict)]
-        if blocked:
-            rows.append(panels.heading(_("Present, but cannot be opened"), width))
-            for one in blocked[:12]:
-                rows += styled_lines(f"▲ {said(one.get('what'), 120)}", "bold $caution", width)
-                rows += styled_lines(said(one.get("reason"), 300), "$ink", width, indent="  ")
-                rows += styled_lines(
-                    _("cure: {cure}").format(cure=said(one.get("cure"), 300)),
-                    "bold $ink",
-                    width,
-                    indent="  ",
-                )
-            rows.append(Content(""))
+        rows = panels.waiting(self.present, width)
         return rows + self._demo(width)
 
     def _demo(self, width: int) -> list[Content]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -21,7 +21,7 @@ from textual.widgets import Input, Label
 
 from denchi.text import csv_cell, file_stem
 from denchi_dashboards.tui import guided, panels, words
-from denchi_dashboards.tui.layout import said, styled_lines
+from denchi_dashboards.tui.layout import cut, line, said, styled_lines
 from denchi_dashboards.tui.modals import Choose, Confirm
 from denchi_dashboards.tui.plot import Plot
 from denchi_dashboards.tui.present import BenchView
@@ -261,7 +261,7 @@ class Screening(Page):
         bench, told = self.denchi.bench, self.screening()
         width = min(width, 100)
         if bench is None:
-            return styled_lines(_("No bench yet: plug a meter in."), "$note", width)
+            return panels.waiting(self.present, width)
         stage = guided.stage_of(told)
         if told is None:
             chosen = self._profile()
@@ -536,3 +536,11 @@ class SmallReading(Reading):
 
     def __init__(self, kind: str) -> None:
         super().__init__(kind, "small")
+
+    def lines(self, width: int) -> Sequence[Content]:
+        """Where there is no height for digits: name, then the figure in plain letters."""
+        if self.content_size.height >= 4:
+            return super().lines(width)
+        name, figure, unit, note, colour = self.shown
+        value = (f"{figure} {unit}", f"bold ${colour}")
+        return [line((cut(name, width), "$quiet")), line(value, (f" {note}", "$caution"))]
