@@ -198,6 +198,11 @@ def test_the_unit_is_checked_against_the_lists_at_once(daemon):
     assert bench["recall"]["status"] == "check_serial"
     assert bench["verdict"]["verdict"] in ("caution", "stop_using")
     assert "TEST1234567" not in one.log.read_text()
+    # A symptom needs no label: what to do is told before the lists are.
+    alone = client.get("/v1/recall", symptom="swelling")
+    assert alone["symptom"]
+    assert alone["safety"]
+    assert "stop using" in alone["message"].lower()
     one.stop()
     with JournalReader(one.data_dir) as reader:
         # Outputs send the state of the lists as a measurement: it stands in the journal, without a serial.

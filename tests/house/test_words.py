@@ -24,7 +24,7 @@ WORDS = re.compile(
     r"healthy|all (?:clear|good)|looks (?:good|fine))\b|合格|正常|安全|安心|異常なし|異常ありません|問題なし|問題ありません|良好|無害",
     re.IGNORECASE,
 )
-SYMBOLS = re.compile("[✓✔✅☑🗸👍🟢🟩💚⭕◯]")
+SYMBOLS = re.compile("[✓✔✅☑🗸👍🟢🟩💚⭕◯○]")
 """Ticks and what stands for them; in Japan a circle means "right"."""
 
 DENIALS = (

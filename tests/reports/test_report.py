@@ -14,6 +14,8 @@ from denchi_dashboards.reports.svg import Trace, plot
 
 T0 = 1_750_000_000_000_000_000
 EVIL = "<script>alert(1)</script>\"'{{7*7}}\x1b[31m"
+RTL = "A\u202e3621\u2066\u200f"
+FORMULA = "=cmd|' /C calc'!A0"
 
 
 def fake_reader(verdict="caution", *, evil=False, origin="meter", pd=None):
@@ -71,7 +73,14 @@ def fake_reader(verdict="caution", *, evil=False, origin="meter", pd=None):
             "status": "check_serial",
             "message": "Check the serial " + bad,
             "message_ja": "製造番号を確認",
-            "safety": [],
+            "safety": [
+                {
+                    "text": "Stop using it" + bad,
+                    "text_ja": "使用をやめてください" + bad,
+                    "source": "CPSC" + bad,
+                    "dated": "2026-11-20",
+                }
+            ],
             "matches": [
                 {
                     "jurisdiction": "US",
@@ -340,3 +349,79 @@ def test_the_browser_asks_no_host_for_anything(tmp_path, lang):
     assert hosts == set()
     for landmark in ("<header", "<main", "<footer", 'aria-label="'):
         assert landmark in dom
+
+
+def test_the_advice_of_the_recall_answer_is_said_in_the_language_with_its_source():
+    assert "<li>Stop using it [CPSC, 2026-11-20]</li>" in page("en")
+    assert "<li>使用をやめてください [CPSC, 2026-11-20]</li>" in page("ja")
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_nothing_is_left_in_the_words_of_the_api(lang):
+    """Scope, place and figure names are said as a person says them."""
+    text = page(lang)
+    for key in ("manufacturer-serial-check", "vbus v", "vbus_v", "heat_of_the_unit"):
+        assert key not in text, key
+    assert "<li></li>" not in text
+    assert "<td></td>" not in text
+
+
+@pytest.mark.parametrize("hostile", [RTL, FORMULA, EVIL, "<b>A1</b>", "携帯電源\u3000①"])
+@pytest.mark.parametrize("render", [html.render, html.render_label])
+def test_a_hostile_model_name_stays_text(hostile, render):
+    reader = fake_reader()
+    get = reader.get
+
+    def renamed(path, **params):
+        answer = get(path, **params)
+        if "unit_label" in answer:
+            answer["unit"] = hostile
+            answer["unit_label"] = {"model": hostile, "serial": hostile}
+        return answer
+
+    reader.get = renamed
+    text = render(collect(reader, "x"), "en")
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\u200e\u200f\x1b]", text)
+    tags = parsed(text)
+    assert "script" not in tags.tags
+    assert "b" not in tags.tags
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_a_label_never_says_the_neutral_word_alone(lang):
+    """It sticks on the unit when the report is long gone; that it is simulated is said there too."""
+    denial = {"en": "does not mean that the unit is", "ja": "保証するものではありません"}[lang]
+    for verdict in ("stop_using", "caution", "inconclusive", "no_anomaly_seen"):
+        text = html.render_label(collect(fake_reader(verdict=verdict), "x"), lang)
+        assert (denial in text) == (verdict == "no_anomaly_seen")
+        assert "UTC" in text
+        assert "20260101-000000-left-abcd" in text
+        assert "<svg" in text
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(pdf.browser() is None, reason="no browser on this machine to print with")
+def test_paper_of_report_and_label(tmp_path):
+    """A4 and Letter in points; the label of 62 mm holds everything on its one page."""
+    data = collect(fake_reader(verdict="no_anomaly_seen", origin="simulated"), "x")
+    sizes = {}
+    for name, text in (
+        ("a4", pdf.on_paper(html.render(data, "ja"), "a4")),
+        ("letter", pdf.on_paper(html.render(data, "en"), "letter")),
+        ("label", html.render_label(data, "en")),
+    ):
+        pdf.to_pdf(text, tmp_path / f"{name}.pdf")
+        told = subprocess.run(
+            ["pdfinfo", tmp_path / f"{name}.pdf"], capture_output=True, text=True, check=True
+        )
+        sizes[name] = [
+            round(float(x)) for x in re.findall(r"Page size: +([\d.]+) x ([\d.]+)", told.stdout)[0]
+        ]
+        if name == "label":
+            assert re.search(r"Pages: +1\b", told.stdout)
+    assert sizes == {"a4": [595, 842], "letter": [612, 792], "label": [176, 113]}
+    words = subprocess.run(
+        ["pdftotext", tmp_path / "label.pdf", "-"], capture_output=True, text=True, check=True
+    )
+    for said in ("SIMULATED", "NO ANOMALY SEEN", "does not mean", "A1263", "left-abcd"):
+        assert said in words.stdout, words.stdout

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from denchi_dashboards.figures import FIGURES
+
 TUI = Path(__file__).resolve().parents[2] / "dashboards" / "denchi_dashboards" / "tui"
 PLACES = {"_": 0, "mark": 0, "key": 2, "Binding": 2}
 """Function name -> which argument is a msgid."""
@@ -22,5 +24,6 @@ def msgids() -> list[str]:
                 argument = node.args[at]
                 if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
                     found[argument.value] = None
+    found.update(dict.fromkeys(v for v in FIGURES.values() if v != "VBUS"))
     found.pop("", None)
     return list(found)

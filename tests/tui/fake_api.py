@@ -32,7 +32,7 @@ RECALL_AFFECTED = {
             "regulator": "CAA / METI",
             "notice": "2025-10-21",
             "date": "2025-10-21",
-            "unit_scope": "some serial numbers",
+            "unit_scope": "manufacturer-serial-check",
             "url": "https://example.invalid/notice",
             "form": "https://example.invalid/form",
             "confidence": "exact",
@@ -42,6 +42,7 @@ RECALL_AFFECTED = {
         }
     ],
     "questions": ["Which serial number is printed on the unit?"],
+    "questions_ja": ["本体に印字されている製造番号は何ですか?"],
     "lists_dated": {
         "jp-caa": "2026-11-20",
         "us-cpsc": "2026-11-18",
@@ -63,6 +64,15 @@ RECALL_NONE = {
     "message": "Not on the lists checked, the newest dated 2026-11-20. This clears nothing.",
     "message_ja": "確認したリスト(最新 2026-11-20)には載っていません。何かを保証するものではありません。",
 }
+SAFETY = [
+    {
+        "text": "Stop using and charging it at once, and ask the maker or the shop.",
+        "text_ja": "使用と充電を直ちにやめ、メーカーか販売店に相談してください。",
+        "source": "CPSC recall notices",
+        "dated": "2026-11-20",
+        "confidence": "official-quoted",
+    }
+]
 CAUTION = {
     "file": None,
     "t_s": 312.0,
@@ -664,7 +674,10 @@ class FakeApi:
             return {"lines": [x for x in LOGS if x["n"] > after], "next": 4}
         if parts[1] == "recall":
             text = f"{params.get('text', '')} {params.get('model', '')}"
-            return RECALL_AFFECTED if "1263" in text else RECALL_NONE
+            answer = RECALL_AFFECTED if "1263" in text else RECALL_NONE
+            return (
+                {**answer, "symptom": True, "safety": SAFETY} if params.get("symptom") else answer
+            )
         if parts[1] == "sessions" and len(parts) == 2:
             word = str(params.get("search") or "").lower()
             rows = [x for x in session_lines() if word in str(x).lower()]

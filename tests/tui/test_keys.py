@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import csv
 
 import pytest
 
 from denchi import i18n
+from denchi.clock import FakeClock
 from denchi_dashboards.tui.pages import PAGES
 from tui import fake_api
 from tui.fake_api import NS, FakeApi
@@ -160,3 +163,202 @@ async def test_leaving_after_a_screening_tells_the_gravest_verdict():
         await press(pilot, "q")
     assert app.return_value == 4
     assert [x["verdict"] for x in lines] == ["caution"]
+
+
+def recall_asked(api: FakeApi) -> list[dict]:
+    """Questions to the lists, in order."""
+    return [params for how, path, params in api.calls if how == "GET" and path == "/v1/recall"]
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+async def test_a_symptom_says_stop_using_before_what_the_lists_say(lang):
+    api = fake_api.desk()
+    stop = {"en": "STOP USING: a symptom", "ja": "使用中止:症状"}[lang]
+    source = "CPSC recall notices"
+    async with opened(api, ("4", *"PB10"), lang=lang) as (app, pilot):
+        await pilot.pause(0.4)
+        await settle(pilot)
+        assert stop not in text_of(app)
+        await press(pilot, "f2", "f5")
+        assert recall_asked(api)[-1] == {"text": "PB10", "symptom": "swelling,leaking"}
+        shown = text_of(app)
+        listed = {"en": "not on the lists checked", "ja": "照合したリストになし"}[lang]
+        assert 0 < shown.index(stop) < shown.index(source) < shown.index(listed)
+        # What was reported by mistake can be taken back; the next unit begins without.
+        await press(pilot, "f5")
+        assert recall_asked(api)[-1]["symptom"] == "swelling"
+        await press(pilot, "ctrl+u")
+        assert stop not in text_of(app)
+
+
+async def test_a_symptom_alone_is_enough_and_needs_no_daemon():
+    api = fake_api.desk()
+    async with opened(api, ("4", "f3")) as (app, pilot):
+        assert recall_asked(api)[-1] == {"symptom": "heat"}
+        assert "STOP USING: a symptom" in text_of(app)
+        await press(pilot, "ctrl+u")
+        api.fail = True
+        api.feed.put_nowait(None)
+        await pilot.pause(0.3)
+        await press(pilot, "f7")
+        assert "STOP USING: a symptom" in text_of(app)
+
+
+class Spawned:
+    """A process that ended: what the TUI starts for an export or a report."""
+
+    def __init__(self, code: int, said: str) -> None:
+        self.returncode, self._said = code, said
+
+    async def communicate(self) -> tuple[bytes, bytes]:
+        return b"", self._said.encode()
+
+
+@pytest.fixture
+def spawned(monkeypatch):
+    """(arguments of the processes started, what the next one answers)."""
+    started: list[tuple[str, ...]] = []
+    answer = [0, ""]
+
+    async def spawn(*arguments, **_options):
+        started.append(arguments)
+        return Spawned(*answer)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", spawn)
+    return started, answer
+
+
+@pytest.mark.parametrize(
+    ("key", "form"), [("1", "csv"), ("2", "parquet"), ("3", "jsonl"), ("enter", "csv")]
+)
+async def test_a_session_is_exported_in_the_form_chosen(key, form, spawned, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    started, _answer = spawned
+    async with opened(fake_api.desk(), ("2", "down", "e")) as (app, pilot):
+        assert str(tmp_path)[:20] in text_of(app), "where it will lie is said first"
+        await press(pilot, key)
+        target = tmp_path / f"denchi-s-103.{form}"
+        (arguments,) = started
+        assert arguments[3:8] == ("export", "s-103", "--format", form, "-o")
+        assert arguments[8:] == (str(target), "--data-dir", fake_api.DATA_DIR)
+        assert any(str(target) in note.message for note in app._notifications)
+
+
+async def test_an_export_that_fails_says_why_and_one_left_writes_nothing(spawned):
+    started, answer = spawned
+    answer[:] = [1, "Traceback\nerror: disk full: free some space"]
+    async with opened(fake_api.desk(), ("2", "down", "e", "escape")) as (app, pilot):
+        assert started == []
+        await press(pilot, "e", "1")
+        assert [n.message for n in app._notifications] == ["error: disk full: free some space"]
+        assert next(iter(app._notifications)).severity == "error"
+
+
+@pytest.mark.parametrize(("key", "form"), [("1", "html"), ("2", "pdf"), ("3", "json")])
+async def test_a_report_is_written_in_the_form_chosen(key, form, spawned):
+    started, answer = spawned
+    answer[0] = 4  # the code of a caution is no failure
+    async with opened(fake_api.guided("done"), ("6", "r", key)) as (app, _pilot):
+        ((_python, *arguments),) = started
+        assert arguments[2] == "report"
+        assert str(arguments[5]).endswith(f".{form}")
+        assert any("Written" in note.message for note in app._notifications)
+
+
+async def test_the_palette_finds_commands_by_name_in_both_languages():
+    async with opened(fake_api.desk(), ("ctrl+p", *"contrast")) as (app, pilot):
+        await pilot.pause(0.5)
+        await press(pilot, "enter")
+        await press(pilot, "enter")
+        assert app.theme == "contrast"
+        titles = [c.title for c in app.get_system_commands(app.screen)]
+        assert len(titles) == len(set(titles))
+        for wanted in ("Page: Screening", "Theme: dark", "日本語で表示", "New session", "Leave"):
+            assert wanted in titles
+        i18n.set_language("ja")
+        assert "画面:検査" in [c.title for c in app.get_system_commands(app.screen)]
+
+
+async def test_an_alarm_rings_and_is_told_to_the_desktop_where_that_is_wished(monkeypatch, spawned):
+    monkeypatch.setenv("DENCHI_DESKTOP_NOTICE", "1")
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+    rung = []
+    monkeypatch.setattr("textual.app.App.bell", lambda _self: rung.append(True))
+    async with opened(fake_api.alarm()):
+        assert len(rung) == 1, "once an episode"
+    ((program, *words),) = spawned[0]
+    assert program == "/bin/notify-send"
+    assert "■ DANGER" in words[-2]
+    assert "SIMULATED" in words[-1] and "63.2 °C" in words[-1]
+
+
+async def test_a_danger_rings_again_until_it_is_acknowledged(monkeypatch):
+    rung = []
+    monkeypatch.setattr("textual.app.App.bell", lambda _self: rung.append(True))
+    clock = FakeClock(wall_ns=fake_api.NOW)
+    async with opened(fake_api.alarm(), clock=clock) as (app, pilot):
+        clock.advance(11.0)
+        app.frame(True)
+        assert len(rung) == 2
+        while app.present.alarms:
+            await press(pilot, "a")
+        clock.advance(60.0)
+        app.frame(True)
+        assert len(rung) == 2
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (140, 45)])
+@pytest.mark.parametrize("page", range(1, len(PAGES) + 1))
+async def test_an_alarm_stands_over_every_page(page, size):
+    """Shape, word and figure: none of them is a colour."""
+    async with opened(fake_api.alarm(), (str(page),), size=size) as (app, _pilot):
+        shown = text_of(app)
+        assert "■ DANGER" in shown
+        assert "63.2 °C" in shown
+        assert "acknowledge" in shown
+
+
+async def test_a_symptom_under_load_is_sent_and_ends_the_test():
+    api = fake_api.guided("running")
+    async with opened(api, ("6", "w")) as (app, pilot):
+        assert "load off" in text_of(app)
+        await press(pilot, "2")
+    sent = [b for _how, path, b in api.calls if path.endswith("/screening/checklist")]
+    assert sent == [{"dented": True}]
+
+
+async def test_the_days_list_stands_under_the_label_with_counts_and_goes_to_csv(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    api = fake_api.desk()
+    day = "2026-11-23T0{}:00:00Z"
+    api.answers["/v1/sessions"] = {"more": False, "sessions": [
+        {"id": f"d-{n}", "origin": "meter", "started": day.format(n), "ended": day.format(n + 1),
+         "bench": "left", "meter": "fnb58", "unit": unit, "profile": "quick", "samples": 9,
+         "gaps": 0, "verdict": verdict}
+        for n, (unit, verdict) in enumerate(
+            [("=cmd|' /C calc'!A0", "no_anomaly_seen"), ("携帯電源 10000", "stop_using")])
+    ]}  # fmt: skip
+    for n, serial in enumerate(("@SUM(1)", "JP-77")):
+        api.answers[f"/v1/sessions/d-{n}"] = {"unit_label": {"serial": serial}, "operator": "佐藤"}
+    async with opened(api, ("6",)) as (app, pilot):
+        shown = text_of(app)
+        assert "2 units · ■ 1 · ─ 1" in shown
+        assert "携帯電源 10000" in shown and "■ STOP USING" in shown
+        await press(pilot, "escape", "e")
+    written = (tmp_path / "denchi-screenings-2026-11-23.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(written.splitlines()))
+    assert [(r["unit"], r["serial"], r["operator"], r["verdict"]) for r in rows] == [
+        ("'=cmd|' /C calc'!A0", "'@SUM(1)", "佐藤", "no_anomaly_seen"),
+        ("携帯電源 10000", "JP-77", "佐藤", "stop_using"),
+    ], "no cell is a formula"
+
+
+async def test_a_profile_that_cannot_be_used_is_named_on_the_page():
+    api = fake_api.desk()
+    trouble = "ours.toml, line 7: no setting 'secnds': did you mean 'seconds'?"
+    api.answers["/v1/profiles"] = {"profiles": fake_api.PROFILES["profiles"], "problems": [trouble]}
+    async with opened(api, ("6",)) as (app, _pilot):
+        assert trouble in text_of(app)
+        assert "Quick check" in text_of(app)

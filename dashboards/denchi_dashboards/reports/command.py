@@ -18,6 +18,12 @@ from denchi.cli.common import common_options, default_data_dir, talk
 @click.option(
     "--lang", type=click.Choice(["en", "ja"]), default=None, help="Default: the environment's."
 )
+@click.option(
+    "--paper",
+    type=click.Choice(["a4", "letter"]),
+    default="a4",
+    help="Paper of a PDF (default: a4).",
+)
 @click.option("--label", is_flag=True, help="The 62 mm label instead of the report.")
 @common_options
 def report(
@@ -25,6 +31,7 @@ def report(
     output: Path | None,
     form: str | None,
     lang: str | None,
+    paper: str,
     label: bool,
     data_dir: Path | None,
     config: Path | None,
@@ -53,10 +60,10 @@ def report(
     else:
         text = (html.render_label if label else html.render)(data, chosen)
     if form == "pdf":
-        from denchi_dashboards.reports.pdf import to_pdf
+        from denchi_dashboards.reports.pdf import on_paper, to_pdf
 
         assert output is not None
-        to_pdf(text, output)
+        to_pdf(text if label else on_paper(text, paper), output)
     elif output is None:
         sys.stdout.write(text)
     else:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from denchi.i18n import translate
 from denchi.text import clean, masked
+from denchi_dashboards.figures import FIGURES
 from denchi_dashboards.reports.svg import Trace, plot
 
 SHAPES: Final = {"stop_using": "■", "caution": "▲", "inconclusive": "◆", "no_anomaly_seen": "—"}
@@ -49,6 +50,7 @@ NOT_OBSERVED: Final = {
     "serial_answer": "the maker's answer for the serial",
     "whole_test": "the whole test",
 }
+DENIAL: Final = "this does not mean that the unit is safe"
 _PLOT_NAMES: Final = {"vbus_uv": "voltage", "ibus_ua": "current", "power_w": "power"}
 
 
@@ -115,6 +117,8 @@ class _View:
             "shape": SHAPES[word],
             "verdict_word": self._(VERDICT_WORDS[word]),
             "short": self._("See the report of this session."),
+            # A label outlives its report: the neutral word never stands alone on a unit.
+            "denial": self._(DENIAL) if word == "no_anomaly_seen" else "",
             "sentence": self.sentence(verdict),
             "begun": str(self.d["session"]["started"])[:16].replace("T", " ") + " UTC",
             "reasons": list(dict.fromkeys(self.pick(r) for r in verdict.get("reasons", []))),
@@ -129,6 +133,7 @@ class _View:
                 (recall or {}).get("message_ja" if ja else "message") or "", 2000
             ),
             "recall_safety": self.safety(recall or {}),
+            "scope": self.scope,
             "screening": self.d["screening"],
             "outcomes": {k: self._(v) for k, v in OUTCOMES.items()},
             "findings": [self.finding(f) for f in self.d["findings"]],
@@ -157,7 +162,18 @@ class _View:
         lines = (
             recall.get("safety_ja" if self.lang == "ja" else "safety") or recall.get("safety") or []
         )
-        return [self.pick(x) if isinstance(x, dict) else clean(x, 1000) for x in lines]
+        return [self._advice(x) if isinstance(x, dict) else clean(x, 1000) for x in lines]
+
+    def _advice(self, one: dict[str, Any]) -> str:
+        text = one.get("text_ja" if self.lang == "ja" else "text") or one.get("text") or ""
+        source = ", ".join(clean(one[k], 200) for k in ("source", "dated") if one.get(k))
+        return clean(text, 1000) + (f" [{source}]" if source else "")
+
+    def scope(self, word: Any) -> str:
+        """Which units a notice means, in the words of ``denchi recall``."""
+        from denchi.recalls.plain import scope_words
+
+        return scope_words(clean(word, 40), self.lang)
 
     def unit_rows(self) -> list[tuple[str, str]]:
         """Unit fields; the serial in full, as the report belongs to whoever holds the unit."""
@@ -186,7 +202,7 @@ class _View:
         """One finding as its row."""
         ja = self.lang == "ja"
         figures = ", ".join(
-            f"{clean(k, 40).replace('_', ' ')} {_figure(m['value'])} {_unit(m['unit'])}"
+            f"{self._figure_name(k)} {_figure(m['value'])} {_unit(m['unit'])}"
             for k, m in line["measured"].items()
         )
         return {
@@ -199,8 +215,14 @@ class _View:
             "figures": figures,
             "limit": clean(line["limit"], 200),
             "source": clean(line["source"], 200),
-            "place": clean(line["place"], 40),
+            "place": self._place(clean(line["place"], 40)),
         }
+
+    def _figure_name(self, name: str) -> str:
+        key = clean(name, 40)
+        if key in FIGURES:
+            return translate(FIGURES[key], "tui", self.lang)
+        return key.replace("_", " ")
 
     def plots(self) -> list[Markup]:
         """SVG plots of every instrument: one a quantity, all temperatures together."""
@@ -252,7 +274,10 @@ class _View:
         return plot(title, unit, t_s, traces, gaps=gaps, description=text)
 
     def _place(self, place: str) -> str:
+        if place.startswith("cell."):
+            return f"{self._('cell')} {place.removeprefix('cell.')}"
         names = {
+            "vbus": "the unit's output (VBUS)",
             "case": "case",
             "ambient": "air",
             "meter": "the meter itself, not the unit",

@@ -36,6 +36,11 @@ def browser() -> str | None:
     return next((found for name in BROWSERS if (found := shutil.which(name))), None)
 
 
+def on_paper(page: str, paper: str) -> str:
+    """The page with its paper named: a browser without a screen takes Letter, wherever it stands."""
+    return page.replace("</head>", f"<style>@page {{ size: {paper}; }}</style></head>", 1)
+
+
 def to_pdf(page: str, target: Path) -> None:
     """Print an HTML page to ``target``. Raises ``OutputError`` with the cure."""
     program = browser()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from textual.content import Content
@@ -144,7 +144,7 @@ def maker(bench: BenchView, screening: Mapping[str, Any], width: int) -> Lines:
     )
     rows += [
         Content(""),
-        choices(("y", _("affected")), ("n", _("not affected")), ("s", _("not asked"))),
+        choices(("y", _("says: affected")), ("n", _("says: not affected")), ("s", _("not asked"))),
     ]
     return rows
 
@@ -171,7 +171,6 @@ def running(present: Present, bench: BenchView, screening: Mapping[str, Any], wi
             [(words.duration(left), "bold $ink")],
             width,
         ),
-        Content(""),
     ]
     rows += styled_lines(words.both(step.get("instruction")), "bold $ink", width)
     waiting = words.both(step.get("waiting_for"))
@@ -271,8 +270,14 @@ def result_line(bench: BenchView, screening: Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def label(profile: str, minutes: float | None, operator: str, width: int) -> Lines:
-    """Ready for the scanner."""
+def label(
+    profile: str,
+    minutes: float | None,
+    operator: str,
+    today: Sequence[Mapping[str, Any]],
+    width: int,
+) -> Lines:
+    """Ready for the scanner, with the day's list below."""
     rows = styled_lines(
         _("Scan or type the unit's label: model first, then the serial number. Enter goes on."),
         "bold $ink",
@@ -282,7 +287,7 @@ def label(profile: str, minutes: float | None, operator: str, width: int) -> Lin
     rows += [
         Content(""),
         pair(_("profile"), (shown, "bold $ink"), width, 10),
-        pair(_("operator"), operator or "–", width, 10),
+        pair(_("operator"), operator or _("– (type the name, then F4)"), width, 10),
         Content(""),
     ]
     rows += styled_lines(
@@ -292,7 +297,35 @@ def label(profile: str, minutes: float | None, operator: str, width: int) -> Lin
         "$quiet",
         width,
     )
-    return rows
+    return rows + day_list(today, width)
+
+
+def day_list(today: Sequence[Mapping[str, Any]], width: int) -> Lines:
+    """Today's units, newest first: when, verdict, unit, bench."""
+    if not today:
+        return []
+    counts = " · ".join(
+        f"{shape} {n}"
+        for verdict, shape in words.VERDICT_SHAPES.items()
+        if (n := sum(str(one.get("verdict")) == verdict for one in today))
+    )
+    title = f"{_('Today')} · {_('{n} units').format(n=len(today))} · {counts}"
+    rows = [Content(""), panels.heading(title, width)]
+    for one in today:
+        verdict = str(one.get("verdict"))
+        mark = words.origin(one.get("origin"))
+        shown = f"{words.VERDICT_SHAPES.get(verdict, '◇')} {words.verdict_short(verdict)}"
+        begun = words.clock_time(words.parse_iso(one.get("started")))[:5]
+        unit = said(one.get("unit"), 60) or "–"
+        tail = " · ".join(p for p in (said(one.get("bench"), 20), mark) if p)
+        parts: list[Part] = [
+            (begun + "  ", "$quiet"),
+            (fit(shown, 18) + " ", words.VERDICT_STYLES.get(verdict, "$note")),
+            (unit, "$ink"),
+        ]
+        rows.append(spread(parts, [(tail, "$quiet")], width))
+    hint = _("2 then / searches all days by unit or serial; esc then e writes this day as CSV")
+    return rows + styled_lines(hint, "$quiet", width)
 
 
 def benches(present: Present, chosen: str, dismissed: Mapping[str, str], width: int) -> Lines:

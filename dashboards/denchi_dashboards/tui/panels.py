@@ -10,6 +10,7 @@ from typing import Any
 
 from textual.content import Content
 
+from denchi.i18n import language
 from denchi_dashboards.tui import words
 from denchi_dashboards.tui.layout import (
     Part,
@@ -29,6 +30,35 @@ from denchi_dashboards.tui.words import _
 
 Lines = list[Content]
 TEMPERATURE_COLOURS = ("line-t", "line-t2", "line-v", "line-a")
+
+
+def waiting(present: Present, width: int) -> Lines:
+    """No meter: what was looked for, what is there but cannot be opened, and the cure."""
+    told = present.waiting or {}
+    rows = [line((_("Waiting for a meter"), "bold $primary")), Content("")]
+    rows += styled_lines(
+        _(
+            "Plug a USB power meter into this computer and the power bank through the meter. This page starts by itself."
+        ),
+        "$ink",
+        width,
+    )
+    rows.append(Content(""))
+    looked = [said(t, 120) for t in told.get("looked_for") or []]
+    if looked:
+        rows.append(heading(_("Looked for"), width))
+        rows += styled_lines(" · ".join(looked), "$quiet", width, limit=8)
+        rows.append(Content(""))
+    blocked = [b for b in told.get("unopenable") or [] if isinstance(b, Mapping)]
+    if blocked:
+        rows.append(heading(_("Present, but cannot be opened"), width))
+        for one in blocked[:12]:
+            rows += styled_lines(f"▲ {said(one.get('what'), 120)}", "bold $caution", width)
+            rows += styled_lines(said(one.get("reason"), 300), "$ink", width, indent="  ")
+            cure = _("cure: {cure}").format(cure=said(one.get("cure"), 300))
+            rows += styled_lines(cure, "bold $ink", width, indent="  ")
+        rows.append(Content(""))
+    return rows
 
 
 def heading(text: str, width: int) -> Content:
@@ -117,7 +147,10 @@ def recall_lines(answer: object, width: int, *, short: bool) -> Lines:
     status = str(answer.get("status"))
     shape = words.RECALL_SHAPES.get(status, "─")
     style = words.RECALL_STYLES.get(status, "$neutral")
-    rows = [line((cut(f"{shape} {words.recall(status)}", width), style))]
+    rows: Lines = []
+    if answer.get("symptom"):  # whatever the lists say: a swollen unit on no list is still swollen
+        rows += [*symptom_head(width), *safety_lines(answer, width), Content("")]
+    rows.append(line((cut(f"{shape} {words.recall(status)}", width), style)))
     for match in (answer.get("matches") or [])[: 1 if short else 20]:
         if isinstance(match, Mapping):
             rows += notice_lines(match, width, short=short)
@@ -133,12 +166,44 @@ def recall_lines(answer: object, width: int, *, short: bool) -> Lines:
             width,
             limit=4 if short else None,
         )
-    for question in (answer.get("questions") or [])[: 1 if short else 10]:
+    for question in in_language(answer, "questions")[: 1 if short else 10]:
         rows += styled_lines(
             "? " + question_text(question), "$note", width, limit=3 if short else None
         )
+    if not short:
+        for note in in_language(answer, "notes"):
+            rows += styled_lines("! " + said(note, 400), "$ink", width)
+        if not answer.get("symptom"):
+            rows += safety_lines(answer, width)
+        for problem in answer.get("problems") or []:
+            rows += styled_lines("▲ " + said(problem, 300), "$caution", width)
     if not text or not short:
         rows += styled_lines(lists_dated(answer.get("lists_dated")), "$quiet", width)
+    return rows
+
+
+def symptom_head(width: int) -> Lines:
+    """A symptom needs no list."""
+    head = f"{words.VERDICT_SHAPES['stop_using']} {_('STOP USING: a symptom is reported')}"
+    return styled_lines(head, words.VERDICT_STYLES["stop_using"], width)
+
+
+def in_language(answer: Mapping[str, Any], name: str) -> list[Any]:
+    """A list of the recall answer in the language in force; English where there is no other."""
+    other = answer.get(f"{name}_ja") if language() == "ja" else None
+    return list(other or answer.get(name) or [])
+
+
+def safety_lines(answer: Mapping[str, Any], width: int) -> Lines:
+    """What to do with the unit, as the authorities say it, each with its source."""
+    told = [g for g in answer.get("safety") or [] if isinstance(g, Mapping)]
+    if not told:
+        return []
+    rows = [line((_("What to do"), "bold $ink"))]
+    for one in told[:12]:
+        source = " · ".join(said(one.get(k), 120) for k in ("source", "dated") if one.get(k))
+        rows += styled_lines("→ " + words.message(one, "text"), "$ink", width)
+        rows += styled_lines(source, "$quiet", width, indent="  ")
     return rows
 
 
@@ -151,7 +216,9 @@ def question_text(question: object) -> str:
 
 def notice_lines(match: Mapping[str, Any], width: int, *, short: bool) -> Lines:
     """One notice that touches the unit."""
-    head = " ".join(p for p in (said(match.get("brand"), 40), said(match.get("product"), 80)) if p)
+    brand, product = said(match.get("brand"), 40), said(match.get("product"), 80)
+    known = brand and product.lower().startswith(brand.lower())
+    head = product if known else f"{brand} {product}".strip()
     rows = styled_lines(head, "bold", width, limit=2 if short else None)
     who = " · ".join(
         p
@@ -178,6 +245,8 @@ def notice_lines(match: Mapping[str, Any], width: int, *, short: bool) -> Lines:
         text = (
             ", ".join(said(v, 60) for v in value) if isinstance(value, list) else said(value, 300)
         )
+        if key == "unit_scope" and text:
+            text = words.scope(text)
         if text:
             rows += labelled(label, text, width)
     return [*rows, Content("")]

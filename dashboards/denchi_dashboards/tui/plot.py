@@ -173,12 +173,14 @@ class Plot(Widget):
         for start, end in picture.gaps:
             grid.hatch(start, end)
         for limit in picture.limits:
-            grid.dash(limit, [c for m in picture.marks if (c := frame.column(m.t)) is not None])
+            grid.dash(limit)
         drawn = False
         for one in picture.lines:
             drawn = grid.draw(one) or drawn
         for mark in picture.marks:
             grid.mark(mark)
+        for limit in picture.limits:
+            grid.name(limit)
         if picture.cursor_t is not None:
             grid.cursor(picture.cursor_t)
         if not drawn and picture.empty:
@@ -252,22 +254,35 @@ class _Grid:
             self.chars[:, first:last] = ord("░")
             self.paint[:, first:last] = self._style("faint")
 
-    def dash(self, limit: Limit, marked: Sequence[int]) -> None:
-        """A limit: dashes over the whole width, its words at the end where no mark stands on them."""
+    def dash(self, limit: Limit) -> None:
+        """A limit: dashes over the whole width."""
+        row = self.frame.row(limit.value)
+        if row is not None:
+            self.chars[row, :] = ord("╌")
+            self.paint[row, :] = self._style(limit.colour)
+
+    def name(self, limit: Limit) -> None:
+        """A limit's words on its dashes, at the right or the left end: where nothing was drawn over them.
+
+        A line that runs on its limit covers the dashes: then the words stand in the row beside.
+        """
         row = self.frame.row(limit.value)
         if row is None:
             return
-        style = self._style(limit.colour)
-        self.chars[row, :] = ord("╌")
-        self.paint[row, :] = style
-        for label in (limit.label, limit.short):
-            text = f" {label} "
-            if label and cell_len(text) < self.frame.width // 2:
-                start = self.frame.width - cell_len(text) - 1
-                if row == 0 and any(start <= c < start + cell_len(text) for c in marked):
-                    start = 1
-                self._write(row, start, text)
-                return
+        for at, ground in ((row, "╌"), (row + 1, " ·"), (row - 1, " ·")):
+            if not 0 <= at < self.frame.height:
+                continue
+            held = [ord(c) for c in ground]
+            for label in (limit.label, limit.short):
+                text = f" {label} " if at == row else f"╌{label}╌"
+                wide = cell_len(text)
+                if not label or wide >= self.frame.width // 2:
+                    continue
+                for start in (self.frame.width - wide - 1, 1):
+                    if np.isin(self.chars[at, start : start + wide], held).all():
+                        self._write(at, start, text)
+                        self.paint[at, start : start + wide] = self._style(limit.colour)
+                        return
 
     def _write(self, row: int, column: int, text: str) -> None:
         cells: list[int] = []

@@ -134,7 +134,13 @@ def overlay(
     for session, colour, name in zip(pair, PAIR_COLOURS, ("A", "B"), strict=False):
         lines += [session.line_of(c, colour, name) for c in session.channels(kind)[:1]]
     return Picture(
-        tuple(lines), t0, t1, cursor_t=cursor, least_span=LEAST[kind], empty=_("not measured")
+        tuple(lines),
+        t0,
+        t1,
+        cursor_t=cursor,
+        least_span=LEAST[kind],
+        decimals=DECIMALS[kind],
+        empty=_("not measured"),
     )
 
 

@@ -164,6 +164,12 @@ class Reading(Pane):
         """Name and note, then three rows of digits with the unit."""
         name, figure, unit, note, colour = self.shown
         rows = big(figure)
+        if width_of(rows[0]) >= width:  # neither half digits nor two figures run together
+            rows, unit = (cut(f"{figure} {unit}", width), "", ""), ""
+        elif (
+            width_of(rows[2]) + 1 + width_of(unit) > width
+        ):  # a unit alone below reads as another's
+            name, unit = f"{name} {unit}", ""
         head = line((fit(cut(name, width), width), "$quiet"))
         body = [line((rows[0], f"bold ${colour}"))]
         body.append(line((rows[1], f"bold ${colour}")))
@@ -250,12 +256,20 @@ class StatusLine(Pane):
         present = self.present
         if not present.fresh:
             return [self._away(width)]
-        groups = [g for g in (self._meter(), self._journal(), *self._outputs()) if g]
+        row = self._row(short=False)
+        return [
+            row
+            if row.cell_length <= width
+            else self._row(short=True).truncate(width, ellipsis=True)
+        ]
+
+    def _row(self, *, short: bool) -> Content:
         parts: list[Part] = [" "]
+        groups = [g for g in (self._meter(), self._journal(short), *self._outputs()) if g]
         for i, group in enumerate(groups):
             parts += [("  ·  ", "$faint")] if i else []
             parts += group
-        return [line(*parts).truncate(width, ellipsis=True)]
+        return line(*parts)
 
     def _meter(self) -> list[Part]:
         bench = self.denchi.bench
@@ -288,7 +302,7 @@ class StatusLine(Pane):
             )
         )
 
-    def _journal(self) -> list[Part]:
+    def _journal(self, short: bool) -> list[Part]:
         journal = self.present.state.get("journal")
         if not isinstance(journal, dict):
             return []
@@ -296,7 +310,8 @@ class StatusLine(Pane):
         if journal.get("degraded"):
             return [*parts, ("▲ " + words.degraded(journal.get("degraded")), "bold $caution")]
         age = words.number(journal.get("last_commit_age_s"))
-        parts.append((_("committed {age} ago").format(age=words.age(age)), "$ink"))
+        told = words.age(age) if short else _("committed {age} ago").format(age=words.age(age))
+        parts.append((told, "$ink"))
         lost = words.number(journal.get("lost_samples"))
         if lost:
             parts.append((" ▲ " + _("{n} lost").format(n=int(lost)), "$caution"))

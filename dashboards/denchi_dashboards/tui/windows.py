@@ -261,7 +261,7 @@ class CompareWindow(PlotWindow):
 
 def difference_table(pair: Sequence[Recorded], width: int) -> list[Content]:
     """Each figure of A and B and what lies between."""
-    column = min(11, max(7, (width - 16) // 3 - 1))
+    column = min(9, max(7, (width - 16) // 3 - 1))
     room = max(8, width - 3 * (column + 1))
     head = fit(_("figure"), room) + "".join(" " + right(t, column) for t in ("A", "B", "B − A"))
     rows = [line((head, "bold $quiet")), line(("─" * width, "$faint"))]

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from denchi.clock import NS
 from denchi.i18n import language, translator
+from denchi_dashboards.figures import FIGURES
 from denchi_dashboards.tui.layout import said
 
 _ = translator("tui")
@@ -23,7 +24,8 @@ def mark(msgid: str) -> str:
     return msgid
 
 
-SHAPES: Final = {"danger": "■", "caution": "▲", "info": "○"}
+# No circle for an info: in Japan a circle marks what is right.
+SHAPES: Final = {"danger": "■", "caution": "▲", "info": "›"}
 STYLES: Final = {"danger": "bold $danger", "caution": "bold $caution", "info": "$note"}
 VERDICT_SHAPES: Final = {
     "stop_using": "■",
@@ -73,7 +75,7 @@ def severity(word: object) -> str:
 
 def shape(word: object) -> str:
     """The shape of a severity."""
-    return SHAPES.get(str(word), "○")
+    return SHAPES.get(str(word), SHAPES["info"])
 
 
 def style(word: object) -> str:
@@ -91,6 +93,11 @@ def verdict(word: object) -> str:
     }.get(str(word), _("none yet"))
 
 
+def verdict_short(word: object) -> str:
+    """The same in a narrow column; never shorter than what was (not) seen."""
+    return _("no anomaly seen") if str(word) == "no_anomaly_seen" else verdict(word)
+
+
 def recall(word: object) -> str:
     """The word of a recall status; ``not_listed`` clears nothing."""
     return {
@@ -99,6 +106,13 @@ def recall(word: object) -> str:
         "brand_hint": _("brand is on a list"),
         "not_listed": _("not on the lists checked"),
     }.get(str(word), _("not checked"))
+
+
+def scope(word: object) -> str:
+    """Which units a notice means, in the words of ``denchi recall``."""
+    from denchi.recalls.plain import scope_words
+
+    return scope_words(said(word, 40))
 
 
 def link(word: object) -> str:
@@ -202,34 +216,7 @@ def observed(word: object) -> str:
 def figure_name(name: object) -> str:
     """The name of a measured figure."""
     key = said(name, 40)
-    return {
-        "temperature": _("temperature"),
-        "temperature_c": _("temperature"),
-        "rise": _("rise"),
-        "rate": _("rate"),
-        "voltage": _("voltage"),
-        "voltage_v": _("voltage"),
-        "vbus_v": "VBUS",
-        "current": _("current"),
-        "current_a": _("current"),
-        "power": _("power"),
-        "drop": _("drop"),
-        "duration": _("duration"),
-        "resistance": _("resistance"),
-        "energy": _("energy"),
-        "count": _("count"),
-        "voltage_before": _("voltage before"),
-        "peak": _("peak"),
-        "excess": _("excess heat"),
-        "case": place("case"),
-        "age": _("age of the value"),
-        "full": _("full charge"),
-        "design": _("as designed"),
-        "rated": _("rated"),
-        "spread": _("spread"),
-        "low": _("lowest"),
-        "high": _("highest"),
-    }.get(key, key.replace("_", " "))
+    return _(FIGURES[key]) if key in FIGURES else key.replace("_", " ")
 
 
 def unit_sign(unit: object) -> str:

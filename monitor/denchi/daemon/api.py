@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from denchi.daemon.lines import UNIT_FIELDS, both, finding_line, session_line, unit_dict
-from denchi.errors import DenchiError, InputError
+from denchi.errors import ConfigError, DenchiError, InputError
 from denchi.model import SessionMeta, Unit
 from denchi.text import clean
 
@@ -357,9 +357,13 @@ class Api:
         def work() -> dict[str, Any]:
             from denchi.health import profiles
 
-            rows = []
+            rows, problems = [], []
             for name in profiles.names(self.sup.settings.profiles_dir):
-                p = self.sup.profile(name)
+                try:
+                    p = self.sup.profile(name)
+                except ConfigError as error:  # one bad file of the shop's hides no other profile
+                    problems.append(str(error))
+                    continue
                 rows.append(
                     {
                         "name": p.name,
@@ -369,7 +373,7 @@ class Api:
                         "guided": bool(p.steps),
                     }
                 )
-            return {"profiles": rows}
+            return {"profiles": rows, "problems": problems}
 
         return JSONResponse(await run_in_threadpool(work))
 

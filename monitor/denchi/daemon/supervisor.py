@@ -344,8 +344,8 @@ class Supervisor:
     def check_recall(
         self, unit: Unit, text: str = "", country: str = "", symptoms: Sequence[str] = ()
     ) -> RecallAnswer | None:
-        """Ask the lists about a unit; None when nothing is known of it."""
-        if not (unit.known or text):
+        """Ask the lists about a unit; None when nothing is known of it, not even a symptom."""
+        if not (unit.known or text or any(s.strip() for s in symptoms)):
             return None
         from denchi.recalls.answer import check
 

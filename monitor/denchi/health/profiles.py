@@ -147,51 +147,95 @@ def load(name: str, own: Path | None = None) -> Profile:
 
 
 def _parse(path: Path) -> Profile:
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}", cure="mend that line") from None
     _known(path, text, table, _KEYS)
-    if wrong := set(table.get("required", ())) - _CHANNELS:
+    required = _list(path, table, "required", str, "channels")
+    if wrong := set(required) - _CHANNELS:
         raise ConfigError(
             f"{path}: required: no channel {min(wrong)!r}",
             cure=f"known: {', '.join(sorted(_CHANNELS))}",
         )
-    steps = []
-    for step in table.get("step", ()):
-        _known(path, text, step, _STEP_KEYS)
-        try:
-            steps.append(
-                Step(
-                    key=str(step["key"]),
-                    title=_text(step, "title"),
-                    instruction=_text(step, "instruction"),
-                    seconds=float(step["seconds"]),
-                    target_a=None if step.get("target_a") is None else float(step["target_a"]),
-                    critical=bool(step.get("critical", True)),
-                    unpowered=bool(step.get("unpowered", False)),
-                )
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ConfigError(
-                f"{path}: a step lacks or mistypes {error}", cure="see the built-in profiles"
-            ) from None
+    steps = tuple(
+        _step(path, text, one) for one in _list(path, table, "step", dict, "[[step]] tables")
+    )
+    if len({step.key for step in steps}) < len(steps):
+        raise ConfigError(f"{path}: two steps have the same key", cure="name each step once")
+    limits = table.get("limits", {})
+    if not isinstance(limits, dict):
+        raise ConfigError(f"{path}: limits is no table", cure="write [limits], one limit a line")
+    if not str(table.get("title", "")).strip():
+        raise ConfigError(f"{path}: title is missing", cure='write title = "..."')
     profile = Profile(
         name=path.stem,
         title=_text(table, "title"),
         description=_text(table, "description"),
-        required=tuple(table.get("required", ())),
-        electrical_only=bool(table.get("electrical_only", False)),
-        minutes=float(table.get("minutes", 0.0)),
-        gap_fraction_most=float(table.get("gap_fraction_most", 0.02)),
-        gap_most_s=float(table.get("gap_most_s", 5.0)),
-        steps=tuple(steps),
+        required=tuple(required),
+        electrical_only=_flag(path, table, "electrical_only", default=False),
+        minutes=_number(path, table, "minutes", 0.0, 100_000.0, 0.0),
+        # A profile may not wave through a test that was mostly not measured.
+        gap_fraction_most=_number(path, table, "gap_fraction_most", 0.0, 0.2, 0.02),
+        gap_most_s=_number(path, table, "gap_most_s", 0.0, 60.0, 5.0),
+        steps=steps,
     )
     try:
-        return profile.with_limits({k: float(v) for k, v in table.get("limits", {}).items()})
+        return profile.with_limits({k: _number(path, limits, k, -1e6, 1e6) for k in limits})
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error.message}", cure=error.cure) from None
+        where = "" if str(path) in error.message else f"{path}: "
+        raise ConfigError(where + error.message, cure=error.cure) from None
+
+
+def _step(path: Path, text: str, table: Mapping[str, Any]) -> Step:
+    _known(path, text, table, _STEP_KEYS)
+    for name in ("key", "title", "instruction"):
+        if not isinstance(table.get(name), str) or not table[name].strip():
+            raise ConfigError(
+                f"{path}: a step lacks or mistypes {name!r}", cure="see the built-in profiles"
+            )
+    return Step(
+        key=table["key"],
+        title=_text(table, "title"),
+        instruction=_text(table, "instruction"),
+        # Less than the two seconds in which a load is recognised would be no step.
+        seconds=_number(path, table, "seconds", 5.0, 604_800.0),
+        target_a=_number(path, table, "target_a", 0.0, 50.0) if "target_a" in table else None,
+        critical=_flag(path, table, "critical", default=True),
+        unpowered=_flag(path, table, "unpowered", default=False),
+    )
+
+
+def _number(
+    path: Path,
+    table: Mapping[str, Any],
+    name: str,
+    low: float,
+    high: float,
+    default: float | None = None,
+) -> float:
+    value = table.get(name, default)
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+    if not good or value is None:  # NaN is in no range
+        raise ConfigError(
+            f"{path}: {name} = {value!r}", cure=f"a number from {low:g} to {high:g} is needed"
+        )
+    return float(value)
+
+
+def _flag(path: Path, table: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    value = table.get(name, default)
+    if not isinstance(value, bool):  # "no" in quotes would count as true
+        raise ConfigError(f"{path}: {name} = {value!r}", cure="write true or false, without quotes")
+    return value
+
+
+def _list(path: Path, table: Mapping[str, Any], name: str, kind: type, what: str) -> list[Any]:
+    value = table.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(one, kind) for one in value):
+        raise ConfigError(f"{path}: {name} is no list of {what}", cure="see the built-in profiles")
+    return value
 
 
 def _known(path: Path, text: str, table: Mapping[str, Any], known: set[str]) -> None:

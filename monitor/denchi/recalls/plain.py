@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from denchi.i18n import translator
+from denchi.i18n import translate, translator
 from denchi.model import RecallStatus
 from denchi.recalls.answer import Match, RecallAnswer
 from denchi.recalls.notice import web_link
@@ -63,8 +63,12 @@ def status_word(status: RecallStatus) -> str:
     }[status]
 
 
-def scope_words(scope: str) -> str:
-    """Which units a notice means, in words."""
+def scope_words(scope: str, lang: str | None = None) -> str:
+    """Which units a notice means, in words; in the language in force, or in ``lang``."""
+
+    def _(msgid: str) -> str:
+        return translate(msgid, "recalls", lang)
+
     return {
         "all-units-of-model": _("all units of the model"),
         "manufacturer-serial-check": _("some units: the maker decides by the serial number"),

@@ -118,11 +118,22 @@ class Help(Page):
                 ],
             ),
             (
+                _("Recall"),
+                [
+                    (
+                        "F2 … F7",
+                        _("report what you see, smell or feel: that comes before any list"),
+                    ),
+                    ("ctrl+u", _("empty everything for the next unit")),
+                ],
+            ),
+            (
                 _("Screening"),
                 [
                     ("enter", _("take the label; go on; next unit")),
                     ("p", _("the profile")),
                     ("y  n", _("answer the checklist")),
+                    ("w", _("report a symptom during the test: it ends as STOP USING")),
                     ("x", _("end the screening as inconclusive")),
                     ("b", _("next bench")),
                 ],

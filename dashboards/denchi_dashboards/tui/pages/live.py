@@ -12,7 +12,7 @@ from textual.containers import Container, Horizontal, Vertical
 from textual.content import Content
 
 from denchi_dashboards.tui import panels, words
-from denchi_dashboards.tui.layout import line, said, styled_lines
+from denchi_dashboards.tui.layout import line, said, styled_lines, width_of
 from denchi_dashboards.tui.pages.tiles import Tiles
 from denchi_dashboards.tui.plot import Picture, Plot
 from denchi_dashboards.tui.present import AMP_CHANNELS, VOLT_CHANNELS, BenchView, Value
@@ -35,34 +35,7 @@ class Waiting(Pane):
             rows += styled_lines(said(trouble, 300), "$ink", width)
             rows += styled_lines(said(cure, 300), "$caution", width)
             return rows + self._demo(width)
-        waiting = self.present.waiting or {}
-        rows = [line((_("Waiting for a meter"), "bold $primary")), Content("")]
-        rows += styled_lines(
-            _(
-                "Plug a USB power meter into this computer and the power bank through the meter. This page starts by itself."
-            ),
-            "$ink",
-            width,
-        )
-        rows.append(Content(""))
-        looked = [said(t, 120) for t in waiting.get("looked_for") or []]
-        if looked:
-            rows.append(panels.heading(_("Looked for"), width))
-            rows += styled_lines(" · ".join(looked), "$quiet", width, limit=8)
-            rows.append(Content(""))
-        blocked = [b for b in waiting.get("unopenable") or [] if isinstance(b, dict)]
-        if blocked:
-            rows.append(panels.heading(_("Present, but cannot be opened"), width))
-            for one in blocked[:12]:
-                rows += styled_lines(f"▲ {said(one.get('what'), 120)}", "bold $caution", width)
-                rows += styled_lines(said(one.get("reason"), 300), "$ink", width, indent="  ")
-                rows += styled_lines(
-                    _("cure: {cure}").format(cure=said(one.get("cure"), 300)),
-                    "bold $ink",
-                    width,
-                    indent="  ",
-                )
-            rows.append(Content(""))
+        rows = panels.waiting(self.present, width)
         return rows + self._demo(width)
 
     def _demo(self, width: int) -> list[Content]:
@@ -229,14 +202,15 @@ class Live(Page):
             self._put("t", _("temperature"), Value(None, None, False), 1, "")
             return
         value = self.present.value(bench, channels[0])
-        others = []
+        room = self.query_one("#reading-t", Reading).content_size.width
+        note = ""
         for channel in channels[1:3]:
             other = self.present.value(bench, channel)
             if not other.stale:
-                others.append(
-                    f"{words.place(channel.split('.', 1)[1])} {words.fixed(other.value, 1, '°C')}"
-                )
-        self._put("t", words.place(channels[0].split(".", 1)[1]), value, 1, " · ".join(others))
+                told = f"{words.place(channel.split('.', 1)[1])} {words.fixed(other.value, 1)}"
+                longer = f"{note} · {told}" if note else told
+                note = longer if width_of(longer) <= room else note  # half a figure says nothing
+        self._put("t", words.place(channels[0].split(".", 1)[1]), value, 1, note)
 
     @staticmethod
     def _known(bench: BenchView) -> Sequence[str]:
@@ -273,10 +247,13 @@ class Live(Page):
     ) -> None:
         names = {"v": _("voltage"), "a": _("current"), "w": _("power"), "t": _("temperature")}
         parts: list[Any] = [(f"{names[kind]} ", f"bold $line-{kind}"), (_UNITS[kind], "$quiet")]
+        legend: list[Any] = []
         if len(shot.lines) > 1 or kind == "t":
             for one in shot.lines:
-                parts += [("  ━ ", f"${one.colour}"), (one.label, "$quiet")]
-        set_title(plot, line(*parts))
+                legend += [("  ━ ", f"${one.colour}"), (one.label, "$quiet")]
+        if line(*parts, *legend).cell_length > plot.size.width - 4:
+            parts = [(_UNITS[kind], f"bold $line-{kind}")]  # the legend says what it is
+        set_title(plot, line(*parts, *legend))
         mark = f"{_('SIMULATED')} · " if bench.simulated else ""
         set_title(plot, line((mark, "$quiet"), self._subtitle(kind, trace, shot)), below=True)
 

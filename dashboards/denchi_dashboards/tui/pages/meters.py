@@ -142,7 +142,11 @@ class Meters(Page):
                 + _("{n} rejected").format(n=int(words.number(link.get("rejected")) or 0)),
             ),
         ]
-        rows += [pair(label, text, width, 12) for label, text in facts if text]
+        for label, fact in facts:
+            if isinstance(fact, str):
+                rows += panels.labelled(label, fact, width, 12) if fact else []
+            else:
+                rows.append(pair(label, fact, width, 12))
         for note in (meter.get("notes") or [])[:6]:
             rows += styled_lines("· " + words.both(note), "$quiet", width)
         return [*rows, Content("")]

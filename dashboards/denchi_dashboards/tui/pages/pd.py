@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from rich.text import Text
-from textual import work
+from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import BindingType
-from textual.containers import Horizontal
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import DataTable
 
 from denchi_dashboards.tui import panels, words
-from denchi_dashboards.tui.layout import cut, pair, said, styled_lines
-from denchi_dashboards.tui.widgets import Page, ScrollPane, key
+from denchi_dashboards.tui.layout import cut, line, pair, said, styled_lines
+from denchi_dashboards.tui.widgets import Page, ScrollPane, key, set_title
 from denchi_dashboards.tui.words import _
 
 MAX_ROWS = 500
@@ -27,7 +27,8 @@ class Pd(Page):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         key("b", "bench(1)", "next bench"),
-        key("end", "newest", "newest"),
+        # Before the table, to which `end` means its last column.
+        Binding("end", "newest", "newest", priority=True),
         key("k", "good_crc", "GoodCRC on/off"),
     ]
 
@@ -37,12 +38,16 @@ class Pd(Page):
         self.next = 0
         self.acks = False
         self.messages: list[dict[str, Any]] = []
+        self.shown: list[dict[str, Any]] = []
+        self._wide = 0
         self._due_s = 0.0
 
     def compose(self) -> ComposeResult:
         """Messages left, contract right."""
         with Horizontal():
-            yield DataTable(id="pd-table", cursor_type="row")
+            with Vertical(id="pd-left"):
+                yield DataTable(id="pd-table", cursor_type="row", classes="section")
+                yield ScrollPane(self._detail, id="pd-detail", classes="section")
             yield ScrollPane(self._side, id="pd-side", classes="section")
 
     def on_mount(self) -> None:
@@ -70,6 +75,7 @@ class Pd(Page):
             words.origin("simulated") if bench and bench.simulated else "",
         )
         side.sync()
+        self._titles()
         if bench is None:
             return
         if bench.session_id != self.session:
@@ -80,6 +86,48 @@ class Pd(Page):
         if self.session and self.denchi.client is not None and now_s >= self._due_s:
             self._due_s = now_s + 1.0
             self.fetch()
+
+    def _titles(self) -> None:
+        table, detail = self.query_one(DataTable), self.query_one("#pd-detail", ScrollPane)
+        if table.content_size.width != self._wide:  # how much of the content fits has changed
+            self._wide = table.content_size.width
+            self.fill()
+        count = _("{n} messages").format(n=len(self.shown))
+        set_title(table, line(f"USB Power Delivery · {count}"))
+        one = self.current()
+        detail.title(said(one.get("type"), 40) if one else _("message"))
+        detail.sync()
+
+    def current(self) -> Mapping[str, Any] | None:
+        """The message under the cursor."""
+        row = self.query_one(DataTable).cursor_row
+        return self.shown[row] if 0 <= row < len(self.shown) else None
+
+    @on(DataTable.RowHighlighted)
+    def highlighted(self, event: DataTable.RowHighlighted) -> None:
+        """The cursor moved: the message in full below."""
+        event.stop()
+        self._titles()
+
+    def _detail(self, width: int) -> list[Content]:
+        one = self.current()
+        if one is None:
+            return styled_lines(_("no message yet"), "$quiet", width)
+        fields = one.get("fields")
+        fields = fields if isinstance(fields, Mapping) else {}
+        pdos = fields.get("pdos")
+        if isinstance(pdos, list):
+            return [panels.pdo_line(p, width) for p in pdos if isinstance(p, Mapping)]
+        rows: list[Content] = []
+        for name, value in fields.items():
+            if name not in QUIET_FIELDS and value not in (None, [], {}):
+                rows += panels.labelled(said(name, 30), _short(value), width, 24)
+        if one.get("reason"):
+            rows += styled_lines(said(one["reason"], 200), "$note", width)
+        words_ = " ".join(said(o, 16) for o in one.get("objects") or [])
+        if words_:
+            rows += panels.labelled(_("data objects"), words_, width, 24)
+        return rows or styled_lines(_("carries no data"), "$quiet", width)
 
     @work(exclusive=True, group="pd", exit_on_error=False)
     async def fetch(self) -> None:
@@ -104,11 +152,16 @@ class Pd(Page):
         follow = table.cursor_row >= table.row_count - 1
         at = table.cursor_row
         table.clear(columns=True)
-        for title in (_("time"), "SOP", _("message"), "id", _("content")):
+        self.shown = [m for m in self.messages if self.acks or m.get("type") != "GoodCRC"]
+        longest = max((len(said(m.get("type"), 40)) for m in self.shown), default=10)
+        room = self._wide - longest - 28
+        titles = [_("time"), "SOP", _("message"), "id", _("content")]
+        for title in titles if room >= 12 else titles[:4]:  # it stands in full below the table
             table.add_column(Text(title))
-        for one in self.messages:
-            if self.acks or one.get("type") != "GoodCRC":
-                table.add_row(*self._cells(one))
+        for one in self.shown:
+            cells = self._cells(one)
+            cells[-1] = Text(cut(content_of(one), room))
+            table.add_row(*(cells if room >= 12 else cells[:4]))
         if table.row_count:
             table.move_cursor(row=table.row_count - 1 if follow else min(at, table.row_count - 1))
 
@@ -124,7 +177,7 @@ class Pd(Page):
             Text(said(one.get("sop"), 6)),
             Text(kind, style=quiet if kind == "GoodCRC" else "bold"),
             Text(said(one.get("id"), 4), style=quiet),
-            Text(cut(content_of(one), 160)),
+            Text(""),
         ]
 
     def _side(self, width: int) -> list[Content]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -21,7 +21,7 @@ from textual.widgets import Input, Label
 
 from denchi.text import csv_cell, file_stem
 from denchi_dashboards.tui import guided, panels, words
-from denchi_dashboards.tui.layout import said, styled_lines
+from denchi_dashboards.tui.layout import cut, line, said, styled_lines
 from denchi_dashboards.tui.modals import Choose, Confirm
 from denchi_dashboards.tui.plot import Plot
 from denchi_dashboards.tui.present import BenchView
@@ -31,6 +31,10 @@ from denchi_dashboards.tui.words import _
 
 CODES: Final = {"stop_using": 3, "caution": 4, "inconclusive": 5, "no_anomaly_seen": 0}
 _GRAVER: Final = (0, 5, 4, 3)
+DAY_COLUMNS: Final = (
+    *("started", "ended", "bench", "meter", "unit", "serial", "operator", "profile"),
+    *("verdict", "origin", "id"),
+)
 
 
 class Screening(Page):
@@ -44,6 +48,7 @@ class Screening(Page):
         key("f2,p", "profile", "profile", "F2"),
         key("f3,b", "bench", "next bench", "F3"),
         key("f4", "operator", "operator", "F4"),
+        key("w", "symptom", "symptom seen"),
         key("x", "cancel", "end"),
         key("r", "report", "report"),
         key("e", "day_list", "day's list as CSV"),
@@ -54,6 +59,8 @@ class Screening(Page):
     def __init__(self) -> None:
         super().__init__(id="screening")
         self.profiles: list[Mapping[str, Any]] = []
+        self.problems: list[str] = []
+        """Profiles that cannot be used, each with the cure."""
         self.profile = 0
         self.operator = ""
         self.dismissed: dict[str, str] = {}
@@ -226,6 +233,7 @@ class Screening(Page):
         answer = await self.denchi.ask("get", "/v1/profiles")
         if isinstance(answer, Mapping):
             listed = [p for p in answer.get("profiles") or [] if isinstance(p, Mapping)]
+            self.problems = [said(p, 300) for p in answer.get("problems") or []]
             first = not self.profiles
             self.profiles = [p for p in listed if p.get("guided", True)]
             names = [str(p.get("name")) for p in self.profiles]
@@ -253,12 +261,16 @@ class Screening(Page):
         bench, told = self.denchi.bench, self.screening()
         width = min(width, 100)
         if bench is None:
-            return styled_lines(_("No bench yet: plug a meter in."), "$note", width)
+            return panels.waiting(self.present, width)
         stage = guided.stage_of(told)
         if told is None:
             chosen = self._profile()
             title = words.both(chosen.get("title")) or said(chosen.get("name"), 30) or _("quick")
-            return guided.label(title, words.number(chosen.get("minutes")), self.operator, width)
+            minutes = words.number(chosen.get("minutes"))
+            rows = guided.label(title, minutes, self.operator, self.today, width)
+            for problem in self.problems:
+                rows += styled_lines(f"▲ {problem}", "$caution", width)
+            return rows
         if stage == "checklist":
             return guided.checklist(told, width)
         if stage == "maker_answer":
@@ -294,6 +306,8 @@ class Screening(Page):
             return stage == "label" or (action == "leave" and stage == "maker_answer")
         if action == "cancel":
             return stage in ("recall", "checklist", "maker_answer", "running")
+        if action == "symptom":
+            return stage in ("running", "maker_answer")
         if action == "report":
             return stage == "done"
         if action == "bench":
@@ -400,6 +414,21 @@ class Screening(Page):
             Confirm(_("End the screening"), text, _("end it"), _("go on")), answered
         )
 
+    def action_symptom(self) -> None:
+        """Something shows with the load on: which question would be a yes now."""
+        bench, told = self.denchi.bench, self.screening()
+        if bench is None or told is None:
+            return
+        asked = [q for q in told.get("checklist") or [] if isinstance(q, Mapping)]
+        text = _("What is seen, smelt or felt? It ends the test as STOP USING; take the load off.")
+
+        def chosen(name: str | None) -> None:
+            if name:
+                self.send(bench, "checklist", {name: True})
+
+        choices = [(str(q.get("key")), words.both(q.get("text"))) for q in asked]
+        self.app.push_screen(Choose(_("Symptom"), text, choices), chosen)
+
     def action_profile(self) -> None:
         """The next profile."""
         self.profile += 1
@@ -473,16 +502,23 @@ class Screening(Page):
             lines = err.decode("utf-8", "replace").strip().splitlines()
             self.denchi.tell(lines[-1] if lines else _("The report failed."), "error")
 
-    def action_day_list(self) -> None:
-        """The day's list as CSV in the present folder."""
+    @work(exclusive=True, group="day-list", exit_on_error=False)
+    async def action_day_list(self) -> None:
+        """The day's list as CSV in the present folder; serial and operator stand in each session."""
         day = words.local(self.present.clock.wall_ns())
         target = Path.cwd() / f"denchi-screenings-{day:%Y-%m-%d}.csv"
-        names = ("started", "ended", "bench", "meter", "unit", "profile", "verdict", "origin", "id")
+        rows = []
+        for one in self.today:
+            detail = await self.denchi.ask("get", f"/v1/sessions/{one.get('id')}")
+            detail = detail if isinstance(detail, Mapping) else {}
+            label = detail.get("unit_label")
+            serial = label.get("serial") if isinstance(label, Mapping) else ""
+            rows.append({**one, "serial": serial, "operator": detail.get("operator")})
         try:
             with target.open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
-                writer.writerow(names)
-                writer.writerows([csv_cell(one.get(n) or "") for n in names] for one in self.today)
+                writer.writerow(DAY_COLUMNS)
+                writer.writerows([csv_cell(r.get(n) or "") for n in DAY_COLUMNS] for r in rows)
         except OSError as error:
             self.denchi.tell(str(error), "error")
             return
@@ -500,3 +536,11 @@ class SmallReading(Reading):
 
     def __init__(self, kind: str) -> None:
         super().__init__(kind, "small")
+
+    def lines(self, width: int) -> Sequence[Content]:
+        """Where there is no height for digits: name, then the figure in plain letters."""
+        if self.content_size.height >= 4:
+            return super().lines(width)
+        name, figure, unit, note, colour = self.shown
+        value = (f"{figure} {unit}", f"bold ${colour}")
+        return [line((cut(name, width), "$quiet")), line(value, (f" {note}", "$caution"))]

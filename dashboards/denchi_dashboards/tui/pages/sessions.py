@@ -15,16 +15,18 @@ from textual.widgets import DataTable, Input
 
 from denchi.text import file_stem
 from denchi_dashboards.tui import words
-from denchi_dashboards.tui.layout import cut, said
+from denchi_dashboards.tui.layout import cut, line, said
 from denchi_dashboards.tui.modals import Choose, Confirm
 from denchi_dashboards.tui.recorded import Recorded, name_of
 from denchi_dashboards.tui.traces import Series
-from denchi_dashboards.tui.widgets import Page, Pane, key
+from denchi_dashboards.tui.widgets import Page, key, set_title
 from denchi_dashboards.tui.windows import CompareWindow, SessionWindow, as_findings
 from denchi_dashboards.tui.words import _
 
 PAGE_ROWS = 100
 POINTS = 600
+NARROW = 110
+"""Below this width verdicts are said in the short form."""
 
 
 class Sessions(Page):
@@ -48,12 +50,14 @@ class Sessions(Page):
         self.marked: list[str] = []
         self.more = False
         self._loaded = False
+        self._narrow = False
 
     def compose(self) -> ComposeResult:
         """Search field, table, a line below."""
         yield Input(placeholder="", id="session-search", compact=True)
-        yield DataTable(id="session-table", cursor_type="row", zebra_stripes=False)
-        yield Pane(self._foot, id="session-foot")
+        yield DataTable(
+            id="session-table", cursor_type="row", zebra_stripes=False, classes="section"
+        )
 
     def on_mount(self) -> None:
         """Labels."""
@@ -76,22 +80,25 @@ class Sessions(Page):
         """The line below; the list comes once the daemon is there."""
         if not self._loaded and self.denchi.client is not None:
             self.action_reload()
-        self.query_one("#session-foot", Pane).sync()
+        table = self.query_one(DataTable)
+        narrow = self.size.width < NARROW
+        if narrow != self._narrow:
+            self._narrow = narrow
+            self.fill()
+        set_title(table, line(_("{n} sessions").format(n=len(self.rows))))
+        set_title(table, line((cut(self._foot(), self.size.width - 6), "$quiet")), below=True)
 
-    def _foot(self, width: int) -> list[Any]:
-        from denchi_dashboards.tui.layout import line
-
-        text = _("{n} sessions").format(n=len(self.rows))
-        if self.more:
-            text += " · " + _("older ones: o")
+    def _foot(self) -> str:
+        """What can be done next, in the table's border."""
+        parts = [_("older ones: o")] if self.more else []
         if self.marked:
             names = ", ".join(
                 said(self.rows[m].get("unit"), 30) or m for m in self.marked if m in self.rows
             )
-            text += " · " + _("marked: {names}").format(names=names)
+            parts.append(_("marked: {names}").format(names=names))
             if len(self.marked) == 2:
-                text += " · " + _("c compares them")
-        return [line((" " + cut(text, width - 2), "$quiet"))]
+                parts.append(_("c compares them"))
+        return " · ".join(parts)
 
     # -- the list ------------------------------------------------------------------------------
 
@@ -122,11 +129,12 @@ class Sessions(Page):
         at = table.cursor_row
         table.clear(columns=True)
         titles = (
-            *("", "", _("begun"), _("verdict"), _("unit"), _("length"), _("gaps")),
+            *("", "", _("begun"), _("unit"), _("verdict"), _("length"), _("gaps")),
             *(_("bench"), _("meter"), _("profile")),
         )
         for title in titles:
-            table.add_column(Text(title), key=None)
+            right = title in (_("length"), _("gaps"))
+            table.add_column(Text(title, justify="right" if right else "left"), key=None)
         for name, told in self.rows.items():
             table.add_row(*self._cells(name, told), key=name)
         if self.rows:
@@ -146,15 +154,14 @@ class Sessions(Page):
         origin = words.origin(told.get("origin"))
         mark = "AB"[self.marked.index(name)] if name in self.marked else " "
         badge = f"bold {variables['sim-ink']} on {variables['sim-ground']}"
-        verdict_text = (
-            f"{shape} {words.verdict(told.get('verdict'))}" if told.get("verdict") else "–"
-        )
+        word = words.verdict_short(verdict) if self._narrow else words.verdict(verdict)
+        verdict_text = f"{shape} {word}" if told.get("verdict") else "–"
         return [
             Text(mark, style=f"bold {variables['primary']}"),
             Text(f" {origin} ", style=badge) if origin else Text(""),
-            Text(words.date_time(started)),
+            Text(words.date_time(started)[5 if self._narrow else 0 :]),
+            Text(cut(said(told.get("unit"), 60) or "–", 16 if self._narrow else 28)),
             Text(verdict_text, style=variables[colour]),
-            Text(cut(said(told.get("unit"), 60) or "–", 24)),
             Text(length, justify="right"),
             Text(str(int(words.number(told.get("gaps")) or 0)), justify="right"),
             Text(said(told.get("bench"), 20)),

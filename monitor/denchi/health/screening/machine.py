@@ -26,6 +26,8 @@ SEEN_S: Final = 2.0
 """The load must stand in its band this long before a step's time begins."""
 WAIT_S: Final = 180.0
 """How long a step waits to see its load; then the operator has walked away."""
+LEFT_S: Final = 1800.0
+"""How long a question may stay unanswered; then nobody is at the bench any more."""
 WRONG_S: Final = 45.0
 """How long a load may be wrong within a step, all told, before the step no longer counts."""
 GAP_S: Final = 5.0
@@ -74,12 +76,13 @@ class Screening:
     """Ended with stop_using: recall, symptom or danger."""
     _now_ns: int = 0
     _last_sample_ns: int | None = None
+    _asked_ns: int = 0
     _seen_s: float = 0.0
     _wrong_s: float = 0.0
     _dark_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self._now_ns = self.start_ns
+        self._now_ns = self._asked_ns = self.start_ns
         self.steps = [StepLog(step.key) for step in self.profile.steps]
 
     # -- before the test -----------------------------------------------------------------------
@@ -94,16 +97,26 @@ class Screening:
             self.phase = "checklist"
 
     def checklist(self, answers: Mapping[str, bool], now_ns: int) -> None:
-        """Take look-and-feel answers; any yes ends with stop_using, all no goes on."""
-        if self.phase != "checklist":
+        """Take look-and-feel answers; any yes ends with stop_using, all no goes on.
+
+        A symptom that shows later, with the load on, ends the test in the same way; a no then changes nothing.
+        """
+        if self.phase not in ("checklist", "maker_answer", "running"):
             return
-        self._now_ns = now_ns
+        self._now_ns = self._asked_ns = now_ns
+        loaded = self.phase == "running"
+        if self.phase != "checklist":
+            answers = {key: yes for key, yes in answers.items() if yes}
         self.answers.update(answers)
         if found := symptoms_of(self.answers):
-            for symptom in found:
-                self.reasons.append(symptom)
-            self._stop(_t("a symptom was reported: no load was applied"), now_ns)
-        elif not unanswered(self.answers):
+            self.reasons.extend(found)
+            self._stop(
+                _t("a symptom was reported during the test: take the load off")
+                if loaded
+                else _t("a symptom was reported: no load was applied"),
+                now_ns,
+            )
+        elif self.phase == "checklist" and not unanswered(self.answers):
             if self.recall is RecallStatus.CHECK_SERIAL:
                 self.phase = "maker_answer"
             else:
@@ -201,6 +214,12 @@ class Screening:
     def advance(self, now_ns: int) -> None:
         """Time passes, with or without samples."""
         self._now_ns = max(self._now_ns, now_ns)
+        if self.phase in ("checklist", "maker_answer") and now_ns - self._asked_ns > LEFT_S * NS:
+            minutes = LEFT_S / 60
+            self._end_inconclusive(
+                _t("the questions were not answered within {minutes:.0f} min", minutes=minutes),
+                now_ns,
+            )
         if self.phase != "running":
             return
         last = (
