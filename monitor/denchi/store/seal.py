@@ -12,7 +12,6 @@ from denchi.store import pack, rollup
 from denchi.store.tail import Frame
 from denchi_protocol.samples import SampleBlock
 
-
 FILLING_BYTES: Final = 8 << 20
 """Chunks being filled that are kept: of about 20 meters. Beyond it they are read from the database again."""
 Key = tuple[int, int, int]
