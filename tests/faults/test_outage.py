@@ -184,13 +184,15 @@ def test_memory_is_flat_in_recorded_length(tmp_path: Path) -> None:
         instrument = begin(journal, "s0")
         output = influx(journal, tmp_path / "d", url="http://127.0.0.1:9", bucket="b")
         output._sender.send = sink.send  # type: ignore[method-assign]
-        with Running(output):
+        with Running(output) as run:
             tracemalloc.start()
             try:
                 for hour in range(16):
                     block = fnirsi_like(3600, T0 + hour * 3600 * NS, rate_hz=1)
                     journal.append(instrument, block)
                     _settle(journal, 0)
+                    # The batch that is tried again and again is held from here on, once.
+                    run.until(lambda s: sink.tries > 0)
                     held[hour + 1] = tracemalloc.get_traced_memory()[0]
             finally:
                 tracemalloc.stop()
