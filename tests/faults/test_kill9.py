@@ -145,7 +145,7 @@ def test_random_kills(tmp_path: Path) -> None:
         "kill -9 at any moment",
         "at most 100 ms of samples lost, journal intact",
         f"{KILLS} kills at {RATE_HZ:.0f}/s: oldest lost sample {oldest.age_ms:.0f} ms before the kill (of these"
-        f" {oldest.age_ms - oldest.chosen_ms:.0f} ms the machine's, its own wait at most {chosen_ms:.0f} ms);"
+        f" {oldest.age_ms - oldest.chosen_ms:.0f} ms overslept or on the way to the disk, its own wait at most {chosen_ms:.0f} ms);"
         f" at most {max(loss.samples for loss in losses)} samples, up to"
         f" {max(loss.at_once for loss in losses)} handed over at once, mean"
         f" {sum(loss.samples for loss in losses) / KILLS:.1f}; integrity ok",
