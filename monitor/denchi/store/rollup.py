@@ -57,6 +57,15 @@ class Rollup:
         return len(self.bucket)
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays."""
+        bands = sum(
+            b.low.nbytes + b.mean.nbytes + b.high.nbytes + b.count.nbytes
+            for b in self.bands.values()
+        )
+        return self.bucket.nbytes + bands + sum(e.nbytes for e in self.energy.values())
+
+    @property
     def t_ns(self) -> Int64s:
         """Start of each bucket."""
         return self.bucket * np.int64(self.width_ns)

@@ -6,27 +6,63 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from denchi.store import pack, rollup
 from denchi.store.tail import Frame
 from denchi_protocol.samples import SampleBlock
+
+FILLING_BYTES: Final = 8 << 20
+"""Chunks being filled that are kept: of about 20 meters. Beyond it they are read from the database again."""
+Key = tuple[int, int, int]
+"""(instrument, resolution in seconds, chunk)"""
+
+
+class Filling:
+    """The chunk being filled of each instrument and resolution: a copy of what the database holds.
+
+    Stamps of an instrument increase, so a full chunk is never merged into again: the next one takes its
+    place (kept, an hour of one meter would cost 1 MB). What ended sessions leave goes by age.
+    """
+
+    def __init__(self, most_bytes: int = FILLING_BYTES) -> None:
+        self.most_bytes = most_bytes
+        self.nbytes = 0
+        self._chunks: OrderedDict[tuple[int, int], tuple[int, rollup.Rollup]] = OrderedDict()
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._chunks.clear()
+        self.nbytes = 0
+
+    def get(self, key: Key) -> rollup.Rollup | None:
+        """The chunk of a key, if it is the one being filled."""
+        chunk, found = self._chunks.get(key[:2], (-1, None))
+        return found if chunk == key[2] else None
+
+    def put(self, key: Key, merged: rollup.Rollup) -> None:
+        """Keep a chunk in place of the one before; the longest untouched go when all are too large."""
+        _, old = self._chunks.pop(key[:2], (-1, None))
+        self.nbytes += merged.nbytes - (old.nbytes if old is not None else 0)
+        self._chunks[key[:2]] = key[2], merged
+        while self.nbytes > self.most_bytes:
+            _, (_, gone) = self._chunks.popitem(last=False)
+            self.nbytes -= gone.nbytes
 
 
 @dataclass(slots=True)
 class Sealer:
     """Writes segments and roll-ups through the writer's connection.
 
-    ``cache`` keeps the chunks being filled; it is only a copy of what the database holds and is
-    dropped whenever a transaction fails.
+    What it remembers is dropped whenever a transaction fails.
     """
 
-    cache: OrderedDict[tuple[int, int, int], rollup.Rollup] = field(default_factory=OrderedDict)
+    filling: Filling = field(default_factory=Filling)
     before: dict[int, rollup.Before | None] = field(default_factory=dict)
-    max_cached: int = 256
 
     def forget(self) -> None:
         """Drop what is remembered (a transaction failed, another database)."""
-        self.cache.clear()
+        self.filling.clear()
         self.before.clear()
 
     def seal(self, con: sqlite3.Connection, instrument: int, frames: Sequence[Frame]) -> int:
@@ -89,9 +125,7 @@ class Sealer:
     ) -> None:
         for res_s in rollup.RESOLUTIONS_S:
             fresh = rollup.of_block(block, res_s * rollup.NS, before)
-            merge_into(con, instrument, res_s, fresh, self.cache)
-        while len(self.cache) > self.max_cached:
-            self.cache.popitem(last=False)
+            merge_into(con, instrument, res_s, fresh, self.filling)
 
 
 def merge_into(
@@ -99,7 +133,7 @@ def merge_into(
     instrument: int,
     res_s: int,
     fresh: rollup.Rollup,
-    cache: OrderedDict[tuple[int, int, int], rollup.Rollup] | None = None,
+    filling: Filling | None = None,
 ) -> None:
     """Merge buckets into the stored chunks they belong to."""
     per_chunk = rollup.CHUNK_S[res_s] // res_s
@@ -107,7 +141,7 @@ def merge_into(
     for chunk in dict.fromkeys(chunks.tolist()):
         part = fresh.pick(chunks == chunk)
         key = (instrument, res_s, chunk)
-        stored = cache.get(key) if cache is not None else None
+        stored = filling.get(key) if filling is not None else None
         if stored is None:
             stored = _load(con, key)
         merged = part if stored is None else rollup.merge([stored, part])
@@ -115,12 +149,11 @@ def merge_into(
             "INSERT OR REPLACE INTO rollup(instrument, res_s, chunk, data) VALUES (?, ?, ?, ?)",
             (*key, rollup.encode(merged)),
         )
-        if cache is not None:
-            cache[key] = merged
-            cache.move_to_end(key)
+        if filling is not None:
+            filling.put(key, merged)
 
 
-def _load(con: sqlite3.Connection, key: tuple[int, int, int]) -> rollup.Rollup | None:
+def _load(con: sqlite3.Connection, key: Key) -> rollup.Rollup | None:
     row = con.execute(
         "SELECT data FROM rollup WHERE instrument = ? AND res_s = ? AND chunk = ?", key
     ).fetchone()
