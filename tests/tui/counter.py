@@ -61,7 +61,13 @@ class Counter:
         own.mkdir()
         (own / "brief.toml").write_text(BRIEF, encoding="utf-8")
         (place / "denchi.toml").write_text(f'profiles_dir = "{own}"\n', encoding="utf-8")
-        self.daemon = Daemon(place / "data", *arguments, "--config", str(place / "denchi.toml"))
+        self.arguments = [*arguments, "--config", str(place / "denchi.toml")]
+        self.daemon = Daemon(place / "data", *self.arguments)
+
+    def restart(self) -> None:
+        """Stop the daemon and start it again on the same journal."""
+        self.daemon.stop()
+        self.daemon = Daemon(self.place / "data", *self.arguments)
 
     def children(self, bench: str, key: str) -> list[int]:
         """Processes that play this bench's instruments of a kind: the daemon's own children."""

@@ -82,6 +82,13 @@ async def test_a_good_unit(counter: Callable[..., Counter]) -> None:
         await _next_is_ready(operator)
         await operator.pilot.press("escape", "e")
         await operator.until(lambda s: "Written:" in s)
+        # Its samples, from the list of sessions.
+        await operator.pilot.press("2")
+        await operator.until(lambda s: "Example PB-10" in s and "sessions" in s)
+        await operator.pilot.press("slash", *"0001", "enter")
+        await operator.until(lambda s: "1 sessions" in s)
+        await operator.pilot.press("e", "1")
+        await operator.until(lambda _s: list(Path.cwd().glob("denchi-*-left-*.csv")), 60)
         await operator.pilot.press("q")
     assert operator.app.return_value == 0
     told = _last(shop)
@@ -90,8 +97,12 @@ async def test_a_good_unit(counter: Callable[..., Counter]) -> None:
     day = next(Path.cwd().glob("denchi-screenings-*.csv")).read_text(encoding="utf-8")
     (listed,) = csv.DictReader(day.splitlines())
     assert listed["unit"] == "Example PB-10"
+    assert listed["serial"] == "SN 0001"
     assert listed["verdict"] == "no_anomaly_seen"
     assert listed["origin"] == "simulated"
+    exported = next(Path.cwd().glob("denchi-*-left-*.csv")).read_text(encoding="utf-8").splitlines()
+    assert exported[0].startswith("t_s,voltage_v,current_a,temperature_c")
+    assert len(exported) > 100
 
 
 @pytest.mark.parametrize(
@@ -158,6 +169,34 @@ async def test_a_symptom_ends_it_before_any_load(counter: Callable[..., Counter]
         await _next_is_ready(operator)
         await operator.pilot.press("escape", "q")
     assert operator.app.return_value == 3
+
+
+async def test_a_symptom_under_load_ends_it(counter: Callable[..., Counter]) -> None:
+    shop = counter(left="healthy")
+    async with at(shop, (80, 24)) as operator:
+        await _begin(operator, "Example PB-10")
+        await operator.follow("left", lambda s: "2 / 4" in s and "waiting to see" not in s)
+        await operator.pilot.press("w")
+        await operator.until(lambda s: "Does it smell" in s)
+        await operator.pilot.press("3")
+        await operator.until(ended)
+        assert "STOP USING" in operator.screen()
+        await operator.pilot.press("q")
+    assert operator.app.return_value == 3
+    assert _last(shop)["verdict"] == "stop_using"
+
+
+async def test_the_page_outlives_the_daemon(counter: Callable[..., Counter]) -> None:
+    """A daemon that is stopped and started again: said, waited for, and shown anew."""
+    shop = counter(left="healthy")
+    async with at(shop) as operator:
+        await operator.pilot.press("escape", "1")
+        await operator.until(lambda s: "VBUS" in s and "streaming" in s)
+        shop.daemon.stop()
+        await operator.until(lambda s: "DAEMON AWAY" in s)
+        shop.restart()
+        await operator.until(lambda s: "DAEMON AWAY" not in s and "streaming" in s, 60)
+        await operator.pilot.press("q")
 
 
 @pytest.mark.parametrize("how", ["load taken off", "meter falls silent"])

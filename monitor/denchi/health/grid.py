@@ -19,6 +19,7 @@ NAN: Final = math.nan
 DARK_V: Final = 2.5
 DOUBT: Final = np.uint16(Quality.UNCHECKED)
 _PAIRS: Final = (("vbus_uv", "ibus_ua"), ("pack_uv", "pack_ua"))
+_ZERO: Final = np.zeros(1, np.int64)
 _UNUSED: Final = ("dp_uv", "dm_uv", "cc1_uv", "cc2_uv")
 """Channels that no detector looks at."""
 
@@ -58,10 +59,16 @@ def rows_of(block: SampleBlock, start_ns: int) -> Iterator[Row]:
     """Cut a block of whole seconds at the seconds of the session."""
     if not len(block):
         return
-    seconds = (block.t_ns - start_ns) // NS
-    cuts = np.flatnonzero(np.diff(seconds)) + 1
-    starts = np.concatenate([np.zeros(1, np.int64), cuts])
-    ends = np.append(cuts, len(block))
+    first_k, last_k = (int(block.t_ns[0]) - start_ns) // NS, (int(block.t_ns[-1]) - start_ns) // NS
+    if first_k == last_k:
+        # A live second, as most are.
+        ks, starts, ends = [first_k], _ZERO, np.array([len(block)])
+    else:
+        seconds = (block.t_ns - start_ns) // NS
+        cuts = np.flatnonzero(np.diff(seconds)) + 1
+        starts = np.concatenate([_ZERO, cuts])
+        ends = np.append(cuts, len(block))
+        ks = seconds[starts].tolist()
     names = [name for name in block.columns if name not in _UNUSED]
     power = next((p for p in _PAIRS if p[0] in block.columns and p[1] in block.columns), None)
     if names:
@@ -78,7 +85,7 @@ def rows_of(block: SampleBlock, start_ns: int) -> Iterator[Row]:
     dark = _counts(_under(block), starts) if "vbus_uv" in block.columns else None
     doubtful = _counts((block.quality & DOUBT) != 0, starts)
     lasts, lengths = block.t_ns[ends - 1].tolist(), (ends - starts).tolist()
-    for j, k in enumerate(seconds[starts].tolist()):
+    for j, k in enumerate(ks):
         cells = {
             name: (n[j], total[j], low[j], high[j], per_si)
             for name, n, total, low, high, per_si in table

@@ -6,7 +6,7 @@ under load and the load then begins anew from nothing, the output was away too (
 Plugging by hand looks the same, so it takes three. An empty unit often ends in hiccups: its cell recovers without the
 load, so it comes back for seconds and goes again, many times in a row. Such a row counts as the end when
 much energy is out (30 % of the rating, 10 Wh where none is known) and until the output has held for five minutes.
-Other resets count there too, three of them where the output had held for less than a minute.
+Other resets count there too, three of them where the output had held for less than two minutes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HICCUP_ON_S: Final = 20.0
 HICCUP_ROW: Final = 3
 """So many times in a row on for less than that: the end of the charge."""
 HELD_S: Final = 300.0
-SURE_S: Final = 60.0
+SURE_S: Final = 120.0
 LEAST_DARK: Final = 2
 ANEW_FRAC: Final = 0.1
 """A current under this share of the one before, in the first second after missing values ..."""
@@ -165,8 +165,10 @@ class Dropout(Detector):
         if len(self._events) == 1:
             # Nothing else within 20 min: an episode of its own.
             self._severity = None
-        # Late in the charge a second one after a quick return may still be the beginning of the end.
-        late = self._late_charge(ctx) and on_s < SURE_S
+        # A second one after a quick return may be the beginning of the end: late in the charge, or when
+        # nobody knows how full it was.
+        late = on_s < (SURE_S if self._late_charge(ctx) else HICCUP_ON_S)
+        late &= self._late_charge(ctx) or not ctx.meta.started_full
         least = max(3 if late else 2, ANEW_COUNT if self._anew else 0)
         severity = Severity.CAUTION if len(self._events) >= least else Severity.INFO
         return self._tell(s, severity, since, away_s, volts, amps, ctx)

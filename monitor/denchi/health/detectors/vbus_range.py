@@ -3,7 +3,7 @@
 Limits are of the voltage at the *source*; a meter at the end of a cable sees less, and that is first
 of all the cable (science.md §8.9). So the near limit only tells (info); the far one is a caution. Where the load has
 moved enough for a regression, its intercept is the voltage without cable and contacts: one that is too low is the
-source's own, and a caution at the near limit already.
+source's own, and a caution at the near limit already. So is a drop that would take more ohms than cable and contacts may have.
 """
 
 from __future__ import annotations
@@ -20,6 +20,11 @@ HIGH_S: Final = 8.0
 OWN_S: Final = 60.0
 OWN_MARGIN_FRAC: Final = 0.002
 """What the gain of an ordinary meter may move the intercept by."""
+DROP_FRAC: Final = 0.98
+"""Sources stand at their nominal voltage or above; a little under it is forgiven."""
+DROP_OHM: Final = 0.30
+"""A cable may take 0.5 V and its ground 0.25 V at 3 A (Type-C, from memory): 0.25 ohm."""
+DROP_LEAST_A: Final = 0.5
 BAD_5V: Final = 4.4
 HIGH_5V: Final = 5.6
 TRANSITION_S: Final = 3
@@ -34,7 +39,7 @@ class VbusRange(Detector):
 
     def __init__(self) -> None:
         self._low, self._bad, self._high = Hold(LOW_S), Hold(BAD_S), Hold(HIGH_S)
-        self._own = Hold(OWN_S)
+        self._own, self._ohms = Hold(OWN_S), Hold(OWN_S)
         self._low_episode, self._high_episode = Episode(60.0), Episode(60.0)
         self._contract_ns = 0
 
@@ -45,7 +50,7 @@ class VbusRange(Detector):
             return ()
         if contract.since_ns != self._contract_ns:
             self._contract_ns = contract.since_ns
-            for hold in (self._low, self._bad, self._high, self._own):
+            for hold in (self._low, self._bad, self._high, self._own, self._ohms):
                 hold.held_s = 0.0
         nominal = contract.voltage_v
         settling = (
@@ -64,10 +69,14 @@ class VbusRange(Detector):
         low, bad = self._low.step(s.v < low_v, s.t_ns), self._bad.step(s.v < bad_v, s.t_ns)
         source_v = ctx.source_v + 2 * ctx.source_sigma_v + OWN_MARGIN_FRAC * nominal
         own = self._own.step(s.v < low_v and source_v < low_v, s.t_ns)
+        ohm = (DROP_FRAC * nominal - s.v) / s.i if s.i > DROP_LEAST_A else 0.0
+        ohms = self._ohms.step(s.v < low_v and ohm > DROP_OHM, s.t_ns)
         if bad and self._low_episode.raises(Severity.CAUTION):
             found.append(self._finding(s, nominal, bad_v, Severity.CAUTION, self._bad.since_ns))
         elif own and self._low_episode.raises(Severity.CAUTION):
             found.append(self._source_low(s, ctx, nominal, low_v))
+        elif ohms and self._low_episode.raises(Severity.CAUTION):
+            found.append(self._finding(s, nominal, low_v, Severity.CAUTION, self._ohms.since_ns))
         elif low and self._low_episode.raises(Severity.INFO):
             found.append(self._finding(s, nominal, low_v, Severity.INFO, self._low.since_ns))
         self._low_episode.ends(s.v > low_v, s.t_ns)
