@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import baseline
+import curve
 
 from denchi.daemon.pipeline import SessionPipe
 from denchi.health import profiles
@@ -201,11 +202,12 @@ def show_false(outcomes: list[Outcome]) -> None:
     )
 
 
-def show_trade(by_way: dict[tuple[bool, float], list[Outcome]]) -> None:
-    """Detection against false alarms over a factor on the thermal limits."""
+def show_trade(by_way: dict[tuple[bool, float], list[Outcome]]) -> list[curve.Point]:
+    """Detection against false alarms over a factor on the thermal limits; the points of the curve."""
+    points: list[curve.Point] = []
     factors = sorted({f for probe, f in by_way if probe and f > 0.0})
     if len(factors) < 2:
-        return
+        return points
     common = set.intersection(*({o.seed for o in by_way[(True, f)]} for f in factors))
     print(f"\nTrade-off: main thermal limits x factor, the same {len(common)} sessions, with probe")
     print(f"{'factor':>6} {'thermal faults found':>22} {'latency min':>11} {'caution+ /1000 h':>17} "
@@ -222,6 +224,9 @@ def show_trade(by_way: dict[tuple[bool, float], list[Outcome]]) -> None:
             f"({false.cautions:3d}) {false.per_1000_h(false.dangers):10.1f} ({false.dangers:2d}) "
             f"{_share(lead.before, lead.sessions):>22}"
         )
+        found = heat.detected_with_trace / heat.with_trace if heat.with_trace else 0.0
+        points.append(curve.Point(factor, false.per_1000_h(false.cautions), found))
+    return points
 
 
 def show_baseline(outcomes: list[Outcome]) -> None:
@@ -235,8 +240,8 @@ def show_baseline(outcomes: list[Outcome]) -> None:
     )
 
 
-def show(by_way: dict[tuple[bool, float], list[Outcome]]) -> None:
-    """All tables."""
+def show(by_way: dict[tuple[bool, float], list[Outcome]]) -> list[curve.Point]:
+    """All tables; returns the points of the trade-off."""
     for probe in (True, False):
         outcomes = by_way.get((probe, 1.0), [])
         if not outcomes:
@@ -251,7 +256,7 @@ def show(by_way: dict[tuple[bool, float], list[Outcome]]) -> None:
     for name, goal, here in evaluation.goals(by_way[(True, 1.0)], by_way.get((False, 1.0), [])):
         print(f"{name:28} {goal:>16}  {here}")
     show_baseline(by_way[BASELINE])
-    show_trade(by_way)
+    return show_trade(by_way)
 
 
 def show_one(seed: int, fault_share: float) -> None:
@@ -280,6 +285,7 @@ def main() -> int:
     parser.add_argument("--no-blind", action="store_true")
     parser.add_argument("--processes", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--json", type=Path, help="every outcome, one a line")
+    parser.add_argument("--svg", type=Path, help="the trade-off as a picture")
     parser.add_argument("--only", type=int, help="play one session by its seed")
     arguments = parser.parse_args()
     if arguments.only is not None:
@@ -304,7 +310,10 @@ def main() -> int:
         f"{todo[0].seed}..{todo[-1].seed}, {100 * arguments.fault_share:.0f} % with a fault; "
         f"{time.monotonic() - began:.0f} s on {arguments.processes} processes."
     )
-    show(by_way)
+    points = show(by_way)
+    if arguments.svg and points:
+        title = f"Limits of unexplained heat x factor, {arguments.seeds} seeds, simulated"
+        arguments.svg.write_text(curve.svg(points, title), encoding="utf-8")
     if arguments.json:
         with arguments.json.open("w", encoding="utf-8") as stream:
             for (probe, factor), outcomes in by_way.items():
