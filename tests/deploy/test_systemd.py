@@ -13,6 +13,8 @@ from click.testing import CliRunner
 from denchi.config import load
 from denchi.deploy import systemd
 
+ROOT_HOME = "/root"
+
 
 def settings(text: str) -> dict[str, list[str]]:
     """Directives by name."""
@@ -60,7 +62,10 @@ def test_it_is_watched_restarted_reloaded_and_shut_in() -> None:
 def test_a_program_in_a_home_is_not_hidden_from_its_service(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for place, home in (("/root/venv/bin/denchi", "read-only"), ("/opt/denchi/bin/denchi", "yes")):
+    for place, home in (
+        (f"{ROOT_HOME}/venv/bin/denchi", "read-only"),
+        ("/opt/denchi/bin/denchi", "yes"),
+    ):
         monkeypatch.setattr(shutil, "which", lambda name, place=place: place)
         assert settings(systemd.unit_text())["ProtectHome"] == [home]
 
