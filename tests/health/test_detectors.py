@@ -344,6 +344,15 @@ def test_a_meter_that_goes_dark_with_the_output_tells_resets_by_the_load_that_be
     assert run(block(t, v=v, i=i, case=27.0)).codes == []
 
 
+@pytest.mark.parametrize(("begin", "word"), [(20, "caution"), (1800, "info")])
+def test_a_quick_second_one_counts_at_once_only_before_the_unit_was_used(begin, word):
+    # 12 s apart: within the first minute it is a fault; after 3 Wh of an unknown charge it may be the end.
+    t = np.arange(0, begin + 120, 0.5)
+    v, i = with_dark(t, begin, begin + 14.5)
+    codes = run(block(t, v=v, i=i)).codes
+    assert codes[-1] == f"dropout:{word}"
+
+
 def test_resets_that_go_on_are_one_episode():
     t = np.arange(0, 4000, 0.5)
     v, i = with_dark(t, *range(300, 3900, 240))

@@ -11,6 +11,7 @@ from denchi.health import profiles
 from denchi.health.engine import HealthEngine, load_detectors
 from denchi.health.grid import rows_of
 from denchi.model import Gap, SessionMeta, Severity
+from denchi.simulation import record
 from health.helpers import NS, START, block, run
 
 
@@ -170,3 +171,9 @@ def test_every_detector_comes_by_its_entry_point():
         "sag_growing",
         "early_cutoff",
     } <= names
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_demo_shows_a_caution_within_twenty_seconds(seed):
+    made = record("demo", seed, 0.02, start_ns=START)
+    assert run(made.block).when("dropout:caution") < 20.0

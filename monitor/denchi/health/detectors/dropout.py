@@ -23,6 +23,8 @@ WINDOW_S: Final = 1200.0
 HICCUP_FRAC: Final = 0.3
 HICCUP_WH: Final = 10.0
 """The same where the rating is not known."""
+USED_WH: Final = 1.0
+"""After this much a unit of unknown charge may run empty."""
 HICCUP_ON_S: Final = 20.0
 HICCUP_ROW: Final = 3
 """So many times in a row on for less than that: the end of the charge."""
@@ -165,10 +167,11 @@ class Dropout(Detector):
         if len(self._events) == 1:
             # Nothing else within 20 min: an episode of its own.
             self._severity = None
-        # A second one after a quick return may be the beginning of the end: late in the charge, or when
-        # nobody knows how full it was.
+        # A second one after a quick return may be the beginning of the end: late in the charge, or after
+        # some use when nobody knows how full it was.
         late = on_s < (SURE_S if self._late_charge(ctx) else HICCUP_ON_S)
-        late &= self._late_charge(ctx) or not ctx.meta.started_full
+        used = not ctx.meta.started_full and ctx.wh_out > USED_WH
+        late &= self._late_charge(ctx) or used
         least = max(3 if late else 2, ANEW_COUNT if self._anew else 0)
         severity = Severity.CAUTION if len(self._events) >= least else Severity.INFO
         return self._tell(s, severity, since, away_s, volts, amps, ctx)
