@@ -152,10 +152,13 @@ class ThermalFilter:
         Nothing inside takes heat away (what looks like it is air that became cooler or loss that is smaller), and a
         loss far above what converters have is heat that has another cause. How sure the filter is does not change.
         """
+        if self.body.cell_only:
+            # The entropy of a bare cell cools it for a part of its charge, and its loss is hardly known.
+            return
         least_w = SINK_K * self.body.case_air_w_k
         if self.x[Q] < least_w:
             self._project(Q, least_w)
-        if self.x[ALPHA] > MOST_LOSS and not self.body.cell_only:
+        if self.x[ALPHA] > MOST_LOSS:
             self._project(ALPHA, MOST_LOSS)
 
     def _project(self, index: int, bound: float) -> None:
