@@ -49,7 +49,6 @@ class Dropout(Detector):
     def __init__(self) -> None:
         self._load_a = 0.0
         self._load_v = 0.0
-        self._loaded_ns = 0
         self._dark_since_ns: int | None = None
         self._dark_samples = 0
         self._dark_s = 0.0
@@ -92,7 +91,7 @@ class Dropout(Detector):
             found += self._back(s, ctx)
             self._dark_since_ns = None
         if s.v_low >= limit and s.i == s.i:
-            self._load_v, self._load_a, self._loaded_ns = s.v, s.i, s.t_ns
+            self._load_v, self._load_a = s.v, s.i
         return found
 
     def _begun_anew(self, s: Second, ctx: Context) -> list[Finding]:
