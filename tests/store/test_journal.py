@@ -169,15 +169,23 @@ def test_a_simulated_session_enters_no_units_history(tmp_path: Path) -> None:
 def test_sessions_are_listed_searched_and_deleted(tmp_path: Path) -> None:
     with Journal.open(tmp_path, commit_ms=10) as journal:
         for i in range(5):
-            session = Session(f"s{i}", "meter", T0 + i, unit=Unit(model=f"P{i}%_x"))
+            session = Session(
+                f"s{i}",
+                "meter",
+                T0 + i,
+                unit=Unit(brand="携帯" if i == 4 else "", model=f"P{i}%_x"),
+            )
             journal.begin_session(session)
-            number = journal.add_instrument(f"s{i}", "meter", key="fnb58")
+            number = journal.add_instrument(f"s{i}", "meter", key="fnb58", serial=f"M-{i}")
             journal.append(number, numbered(0, 10))
         journal.flush()
         with journal.reader() as reader:
             assert [s.session.id for s in reader.sessions(2)] == ["s4", "s3"]
             assert [s.session.id for s in reader.sessions(9, before="s3")] == ["s2", "s1", "s0"]
             assert [s.session.id for s in reader.sessions(search="P2%_")] == ["s2"]
+            assert [s.session.id for s in reader.sessions(search="m-3")] == ["s3"], "its meter"
+            assert len(reader.sessions(search="FNB58")) == 5
+            assert [s.session.id for s in reader.sessions(search="携帯")] == ["s4"]
             assert reader.sessions(search="'; DROP TABLE session; --") == []
             assert all(s.samples == 10 for s in reader.sessions())
             journal.delete_session("s2")

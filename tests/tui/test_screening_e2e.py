@@ -171,6 +171,21 @@ async def test_a_symptom_ends_it_before_any_load(counter: Callable[..., Counter]
     assert operator.app.return_value == 3
 
 
+async def test_a_symptom_under_load_ends_it(counter: Callable[..., Counter]) -> None:
+    shop = counter(left="healthy")
+    async with at(shop, (80, 24)) as operator:
+        await _begin(operator, "Example PB-10")
+        await operator.follow("left", lambda s: "2 / 4" in s and "waiting to see" not in s)
+        await operator.pilot.press("w")
+        await operator.until(lambda s: "Does it smell" in s)
+        await operator.pilot.press("3")
+        await operator.until(ended)
+        assert "STOP USING" in operator.screen()
+        await operator.pilot.press("q")
+    assert operator.app.return_value == 3
+    assert _last(shop)["verdict"] == "stop_using"
+
+
 async def test_the_page_outlives_the_daemon(counter: Callable[..., Counter]) -> None:
     """A daemon that is stopped and started again: said, waited for, and shown anew."""
     shop = counter(left="healthy")

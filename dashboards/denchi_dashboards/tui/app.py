@@ -32,6 +32,7 @@ from denchi_dashboards.tui.present import BenchView, Present
 from denchi_dashboards.tui.traces import POINTS, Series, Trace
 from denchi_dashboards.tui.widgets import Banner, KeyBar, Page, Pane, StatusLine, TopBar
 from denchi_dashboards.tui.words import _
+from denchi_dashboards.tui.writing import Writing
 
 log = logging.getLogger(__name__)
 FRAMES_HZ: Final = 10.0
@@ -85,6 +86,7 @@ class DenchiApp(App[int]):
         self.demo_starter = demo_starter
         self.on_screened = on_screened
         self.present = Present(clock)
+        self.writing = Writing(self)
         self.client: Client | None = None
         self.page = "screening" if screening else "live"
         self.chosen = ""
@@ -370,8 +372,13 @@ class DenchiApp(App[int]):
         self.theme = names[(names.index(self.theme) + 1) % len(names)]
 
     def action_leave(self) -> None:
-        """Leave; the daemon goes on."""
-        self.exit(self.worst_verdict)
+        """Leave, once what is being written is there; the daemon goes on."""
+        if self.writing.may_leave():
+            self.exit(self.worst_verdict)
+
+    async def action_quit(self) -> None:
+        """Textual's own ^q is no other way out."""
+        self.action_leave()
 
     def next_bench(self, step: int, *, wrap: bool = True) -> None:
         """Another bench."""

@@ -201,8 +201,9 @@ def _summary(bench: dict[str, Any], state: dict[str, Any]) -> None:
     if session is None:
         click.echo(f"no sample came: {bench['link']['state']} {bench['link']['message']}")
         return
+    serial = bench["meter"]["serial"]
     click.echo(
-        f"meter {bench['meter']['key']} ({bench['meter']['serial']}), {session['samples']} samples, "
+        f"meter {bench['meter']['key']}{f' ({serial})' if serial else ''}, {session['samples']} samples, "
         f"{session['gaps']} gaps, {session['duration_s']:.0f} s of session time"
     )
     click.echo(

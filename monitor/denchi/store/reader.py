@@ -148,11 +148,16 @@ class JournalReader:
             values.append(before)
         if search:
             like = "%" + search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-            where.append(
-                "(session.id LIKE ? ESCAPE '\\' OR unit LIKE ? ESCAPE '\\'"
-                " OR bench LIKE ? ESCAPE '\\' OR operator LIKE ? ESCAPE '\\')"
+            places = ("session.id", "unit", "bench", "meter", "operator")
+            own = " OR ".join(f"{name} LIKE ? ESCAPE '\\'" for name in places)
+            meters = " OR ".join(
+                f"{name} LIKE ? ESCAPE '\\'" for name in ("key", "model", "serial")
             )
-            values += [like] * 4
+            where.append(
+                f"({own} OR EXISTS(SELECT 1 FROM instrument WHERE session_id = session.id"  # noqa: S608
+                f" AND ({meters})))"
+            )
+            values += [like] * (len(places) + 3)
         with self.snapshot() as con:
             found = con.execute(
                 f"SELECT * FROM session WHERE {' AND '.join(where)}"  # noqa: S608  constants only

@@ -5,9 +5,7 @@ It draws the API's ``screening`` state and sends what the operator answers; the 
 
 from __future__ import annotations
 
-import asyncio
 import csv
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -19,6 +17,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Input, Label
 
+from denchi import i18n
 from denchi.text import csv_cell, file_stem
 from denchi_dashboards.tui import guided, panels, words
 from denchi_dashboards.tui.layout import cut, line, said, styled_lines
@@ -471,36 +470,15 @@ class Screening(Page):
 
     @work(group="report", exit_on_error=False)
     async def write_report(self, session: str, form: str) -> None:
-        """Run the report as a process of its own: the TUI opens no journal."""
-        from denchi import i18n
-
+        """Let ``denchi report`` write it."""
         target = Path.cwd() / f"denchi-{file_stem(session)}.{form}"
-        arguments = [
-            "-m",
-            "denchi.cli.main",
-            "report",
-            session,
-            "-o",
-            str(target),
-            "--lang",
-            i18n.language(),
-        ]
-        where = self.present.state.get("data_dir")
-        if where:
-            arguments += ["--data-dir", str(where)]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *arguments,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+        await self.denchi.writing.run(
+            ["report", session, "-o", str(target), "--lang", i18n.language()],
+            target,
+            good=(0, 3, 4, 5),  # 3, 4 and 5 tell the verdict, not a failure
+            failed=_("The report failed."),
+            simulated=self.present.simulated,
         )
-        _out, err = await process.communicate()
-        # 3, 4 and 5 tell the verdict, not a failure.
-        if process.returncode in (0, 3, 4, 5):
-            self.denchi.tell(_("Written: {path}").format(path=said(target, 300)))
-        else:
-            lines = err.decode("utf-8", "replace").strip().splitlines()
-            self.denchi.tell(lines[-1] if lines else _("The report failed."), "error")
 
     @work(exclusive=True, group="day-list", exit_on_error=False)
     async def action_day_list(self) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -273,29 +271,16 @@ class Sessions(Page):
 
     @work(group="export", exit_on_error=False)
     async def export(self, name: str, form: str, folder: Path) -> None:
-        """Run the export as a process of its own: the TUI opens no journal."""
-        where = self.present.state.get("data_dir")
+        """Let ``denchi export`` write it."""
         target = folder / f"denchi-{file_stem(name)}.{form}"
-        arguments = ["-m", "denchi.cli.main", "export", name, "--format", form, "-o", str(target)]
-        if where:
-            arguments += ["--data-dir", str(where)]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *arguments,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+        simulated = self.rows.get(name, {}).get("origin") == "simulated"
+        await self.denchi.writing.run(
+            ["export", name, "--format", form, "-o", str(target)],
+            target,
+            good=(0,),
+            failed=_("The export failed."),
+            simulated=simulated,
         )
-        _out, err = await process.communicate()
-        if process.returncode == 0:
-            mark = (
-                f" [{_('SIMULATED')}]"
-                if self.rows.get(name, {}).get("origin") == "simulated"
-                else ""
-            )
-            self.denchi.tell(_("Written: {path}").format(path=said(target, 300)) + mark)
-        else:
-            lines = err.decode("utf-8", "replace").strip().splitlines()
-            self.denchi.tell(lines[-1] if lines else _("The export failed."), "error")
 
     def action_delete(self) -> None:
         """Delete after a question."""
