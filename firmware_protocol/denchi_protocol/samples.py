@@ -234,7 +234,7 @@ class SampleBlock:
         first = blocks[0].columns.keys()
         if all(block.columns.keys() == first for block in blocks):
             alike = {name: np.concatenate([b.columns[name] for b in blocks]) for name in first}
-            return cls(
+            return cls.trusted(
                 np.concatenate([b.t_ns for b in blocks]),
                 alike,
                 np.concatenate([b.quality for b in blocks]),
@@ -359,14 +359,16 @@ class SampleBlock:
         ``power``: channels of a voltage and a current; their product in nW, rounded toward minus
         infinity once a sample, comes last.
         """
-        raw = np.stack([self.columns[name] for name in names]).astype(np.int64)
+        count = len(names)
+        raw = np.empty((count + (power is not None), len(self)), np.int64)
+        for row, name in zip(raw, names, strict=False):
+            row[:] = self.columns[name]
         there = raw != MISSING
         listed, per_si = tuple(names), tuple(channel(name).per_si for name in names)
         if power is not None:
             v, i = names.index(power[0]), names.index(power[1])
-            product = raw[v] * raw[i] // 1000
-            raw = np.vstack([raw, product])
-            there = np.vstack([there, there[v] & there[i]])
+            np.floor_divide(raw[v] * raw[i], 1000, out=raw[count])
+            np.logical_and(there[v], there[i], out=there[count])
             listed, per_si = (*listed, POWER), (*per_si, 1_000_000_000)
         whole = bool(there.all())
         kept = raw if whole else np.where(there, raw, 0)

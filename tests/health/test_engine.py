@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from denchi.health import profiles
+from denchi.health.base import Detector
 from denchi.health.engine import HealthEngine, load_detectors
 from denchi.health.grid import rows_of
 from denchi.model import Gap, SessionMeta, Severity
@@ -89,25 +90,20 @@ def test_a_second_is_the_exact_mean_of_its_samples(volts):
 
 
 def test_a_probe_of_its_own_is_joined_by_time_and_goes_stale():
+    seen = []
+
+    class Spy(Detector):
+        def second(self, s, ctx):
+            seen.append((s.k, s.case))
+            return ()
+
     engine = HealthEngine(
         profiles.load("watch"),
         SessionMeta(),
         start_ns=START,
         temperature_places=frozenset({"case"}),
+        detectors=[Spy],
     )
-    seen = []
-
-    class Spy:
-        def second(self, s, ctx):
-            seen.append((s.k, s.case))
-            return ()
-
-        def open_codes(self):
-            return ()
-
-        temperatures = gap = pd = telemetry = answer = finish = lambda *a: ()
-
-    engine.detectors = [Spy()]
     for k in range(20):
         at = START + k * NS
         if k < 8:

@@ -8,7 +8,7 @@ in any cutting, live or replayed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -123,7 +123,8 @@ class HealthEngine:
     """Detectors, contract, energy and completeness of one session.
 
     ``temperature_places``: where the bench's instruments measure (``case``, ``cell``, ``pd``, ``ambient``,
-    ``meter``). ``rate_hz``: the main instrument's, None when not known.
+    ``meter``). ``rate_hz``: the main instrument's, None when not known. ``detectors``: all that are installed,
+    unless others are named.
     """
 
     def __init__(
@@ -134,10 +135,14 @@ class HealthEngine:
         start_ns: int,
         temperature_places: frozenset[str] = frozenset(),
         rate_hz: float | None = None,
+        detectors: Sequence[Callable[[], Detector]] | None = None,
     ) -> None:
         self.profile = profile
         self.context = Context(profile.limits, meta, start_ns, places=temperature_places)
-        self.detectors = [make() for make in load_detectors()]
+        self.detectors = [make() for make in (load_detectors() if detectors is None else detectors)]
+        # A second goes to those that look at it; most detectors override two or three of the eight calls.
+        self._lookers = self._overriding("second")
+        self._openers = self._overriding("open_codes")
         self._watch = ContractWatch()
         self._period_s = max(1.0, 1.0 / rate_hz) if rate_hz else 1.0
         self._rate_hz = rate_hz
@@ -168,6 +173,10 @@ class HealthEngine:
         """The contract in force, as far as it is known."""
         return self._watch.contract
 
+    def _overriding(self, name: str) -> list[Detector]:
+        """The detectors with a method of this name of their own."""
+        return [d for d in self.detectors if getattr(type(d), name) is not getattr(Detector, name)]
+
     # -- what comes in -----------------------------------------------------------------------
 
     def feed(self, role: str, block: SampleBlock) -> list[Finding]:
@@ -177,41 +186,50 @@ class HealthEngine:
         if self._main is None and role in MAIN:
             self._main = role
         if len(block):
+            first_ns, last_ns = int(block.t_ns[0]), int(block.t_ns[-1])
             if self._first_ns is None:
-                self._first_ns = int(block.t_ns[0])
-            self._last_ns = max(self._last_ns, int(block.t_ns[-1]))
-            hot = self._hot_places(role, block)
-            for part in self._seconds_of(block) if hot else (block,):
-                found += self._take(role, part, hot)
-        return self._keep(found)
+                self._first_ns = first_ns
+            if last_ns > self._last_ns:
+                self._last_ns = last_ns
+            if hot := self._hot_places(role, block):
+                for part in self._seconds_of(block):
+                    found += self._take(role, part, int(part.t_ns[0]), int(part.t_ns[-1]))
+                    found += self._warm(part, hot)
+            else:
+                found = self._take(role, block, first_ns, last_ns)
+        return self._keep(found) if found else found
 
-    def _take(
-        self, role: str, block: SampleBlock, hot: tuple[tuple[str, str], ...]
-    ) -> list[Finding]:
+    def _take(self, role: str, block: SampleBlock, first_ns: int, last_ns: int) -> list[Finding]:
         """Close the seconds that are over; what belongs to the newest second waits for its end."""
-        found: list[Finding] = []
         start = self.context.start_ns
-        first_k, last_k = (int(block.t_ns[0]) - start) // NS, (int(block.t_ns[-1]) - start) // NS
+        last_k = (last_ns - start) // NS
         waiting = self._pending.get(role)
-        if waiting is not None and last_k > waiting.k:
+        if waiting is not None and waiting.k >= last_k:
+            # Most live blocks: the second goes on. Stamps of one instrument increase, so none is older.
+            waiting.parts.append(block)
+            return []
+        found: list[Finding] = []
+        first_k = (first_ns - start) // NS
+        if waiting is not None:
             if first_k == waiting.k:
                 cut = int(np.searchsorted(block.t_ns, start + (waiting.k + 1) * NS))
                 waiting.parts.append(block[:cut])
                 block = block[cut:]
             found += self._close(role, waiting)
-            waiting = None
-        if waiting is None:
-            cut = int(np.searchsorted(block.t_ns, start + last_k * NS)) if first_k < last_k else 0
-            if cut:
-                for row in rows_of(block[:cut], start):
-                    found += self._closed(role, row)
-                block = block[cut:]
-            self._pending[role] = _Waiting(last_k, [block])
-        else:
-            # Stamps of one instrument increase, so nothing can be older than what waits.
-            waiting.parts.append(block)
+        cut = int(np.searchsorted(block.t_ns, start + last_k * NS)) if first_k < last_k else 0
+        if cut:
+            for row in rows_of(block[:cut], start):
+                found += self._closed(role, row)
+            block = block[cut:]
+        self._pending[role] = _Waiting(last_k, [block])
+        return found
+
+    def _warm(self, block: SampleBlock, hot: tuple[tuple[str, str], ...]) -> list[Finding]:
+        """Show every sample of temperatures near a limit."""
+        found: list[Finding] = []
+        stamps = block.t_ns.tolist()
         for name, place in hot:
-            stamps, values = block.t_ns.tolist(), block.si(name).tolist()
+            values = block.si(name).tolist()
             for detector in self.detectors:
                 found += detector.temperatures(place, stamps, values, self.context)
         return found
@@ -414,12 +432,12 @@ class HealthEngine:
             self._watch.second(s.v, s.t_ns)
         ctx.contract = self._watch.contract
         found: list[Finding] = []
-        for detector in self.detectors:
+        for detector in self._lookers:
             if got := detector.second(s, ctx):
                 found += got
         active = ctx.active
         active.clear()
-        for detector in self.detectors:
+        for detector in self._openers:
             for code, severity in detector.open_codes():
                 active[code] = severity
         return found

@@ -82,7 +82,10 @@ def rows_of(block: SampleBlock, start_ns: int) -> Iterator[Row]:
         ]  # fmt: skip
     else:
         table = []
-    dark = _counts(_under(block), starts) if "vbus_uv" in block.columns else None
+    lowest: list[int] = next((row[3] for row in table if row[0] == "vbus_uv"), [])
+    dark = None
+    if any(low < DARK_V * 1e6 for low in lowest):  # most seconds know it by their least value
+        dark = _counts(block.vbus_v() < DARK_V, starts)
     doubtful = _counts((block.quality & DOUBT) != 0, starts)
     lasts, lengths = block.t_ns[ends - 1].tolist(), (ends - starts).tolist()
     for j, k in enumerate(ks):
@@ -97,10 +100,6 @@ def rows_of(block: SampleBlock, start_ns: int) -> Iterator[Row]:
         if doubtful is not None:
             row.unchecked = doubtful[j]
         yield row
-
-
-def _under(block: SampleBlock) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    return block.vbus_v() < DARK_V
 
 
 def _counts(
