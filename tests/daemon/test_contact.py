@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from denchi.daemon.contact import AT_INPUT, first_contact
 from denchi.drivers import registry
@@ -44,3 +45,17 @@ def test_yes_turns_the_current_into_the_unit(daemon):
     assert after["energy"]["wh_out"] == 0
     assert after["live"]["channels"]["ibus_ua"]["value"] < -0.5
     assert not [f for f in after["findings"] if f["question"] == AT_INPUT]
+
+
+def test_its_notes_come_in_the_language_of_the_sentence():
+    (contact, *_rest) = first_contact(registry.get("km003c"), frozenset(), "output", 5)
+    english, japanese = contact.advice.render("en"), contact.advice.render("ja")
+    assert english.endswith("Only one program at a time can hold its interface.")
+    assert japanese.endswith("プログラムは同時に一つだけです。")
+    assert "Positive current" not in japanese
+
+
+def test_a_third_party_s_braces_are_no_template():
+    spec = replace(registry.get("km003c"), notes=("set {x} to }{",))
+    (contact, *_rest) = first_contact(spec, frozenset(), "output", 5)
+    assert contact.advice.render("ja").endswith("set {x} to }{")

@@ -7,6 +7,8 @@ import string
 import pytest
 from babel.messages.pofile import read_po
 
+from denchi.daemon.lines import notes_of
+from denchi.drivers import registry
 from house.compile_catalogues import LOCALE, compiled
 
 CATALOGUES = sorted(LOCALE.glob("*/LC_MESSAGES/*.po"))
@@ -37,3 +39,9 @@ def test_translations_keep_their_parameters(po):
             if not same:
                 wrong.append(message.id)
     assert not wrong
+
+
+def test_every_note_on_a_meter_is_said_in_japanese():
+    for spec in registry.specs().values():
+        for note in notes_of(spec):
+            assert note.render("ja") != note.render("en"), f"{spec.key}: {note}"

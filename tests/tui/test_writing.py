@@ -30,7 +30,9 @@ raise SystemExit(code)
 
 
 @pytest.fixture
-def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], tuple[Path, list[Any]]]:
+def child(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[int], tuple[Path, list[Any]]]:
     """Real processes that write like the command line, but only when told to; (gate, processes)."""
     monkeypatch.chdir(tmp_path)
     spawn = asyncio.create_subprocess_exec
@@ -40,7 +42,9 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], tu
     def write(code: int) -> tuple[Path, list[Any]]:
         async def begin(_python: str, *arguments: str, **options: Any) -> Any:
             target = arguments[arguments.index("-o") + 1]
-            process = await spawn(sys.executable, "-c", CHILD, str(gate), target, str(code), **options)
+            process = await spawn(
+                sys.executable, "-c", CHILD, str(gate), target, str(code), **options
+            )
             processes.append(process)
             return process
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from denchi.daemon.lines import notes_of
 from denchi.i18n import Text
 from denchi.model import Finding, Severity
 from denchi_protocol.codec import MeterSpec
@@ -21,12 +22,17 @@ def _t(msgid: str, **params: str | float | int) -> Text:
     return Text(msgid, params, domain="health")
 
 
+def _with_notes(advice: Text, spec: MeterSpec) -> Text:
+    """The advice, and behind it each note as a sentence of its own."""
+    parts = {"advice": advice} | {f"note_{i}": note for i, note in enumerate(notes_of(spec))}
+    return Text(" ".join(f"{{{name}}}" for name in parts), parts)
+
+
 def first_contact(
     spec: MeterSpec, places: frozenset[str], position: str, t_ns: int
 ) -> list[Finding]:
     """Findings of severity ``info`` for a meter just met; ``places``: where temperatures are measured."""
     found = []
-    notes = " ".join(spec.notes)
     seen = bool(places & UNIT_PLACES)
     where = {
         "input": "The meter is taken to sit at the unit's input (between charger and unit).",
@@ -41,11 +47,13 @@ def first_contact(
                 onset_ns=t_ns,
                 t_ns=t_ns,
                 message=_t(where),
-                advice=_t("The unit's own temperature is measured here. {notes}", notes=notes)
-                if seen
-                else _t(
-                    "The unit's own temperature is not measured here: heat of the unit cannot be seen. A probe on its case can. {notes}",
-                    notes=notes,
+                advice=_with_notes(
+                    _t("The unit's own temperature is measured here.")
+                    if seen
+                    else _t(
+                        "The unit's own temperature is not measured here: heat of the unit cannot be seen. A probe on its case can."
+                    ),
+                    spec,
                 ),
                 place="meter",
             )

@@ -16,6 +16,16 @@ def both(text: Text) -> dict[str, str]:
     return {"en": text.render("en"), "ja": text.render("ja")}
 
 
+def notes_of(spec: MeterSpec) -> list[Text]:
+    """What is to be known of a meter; a third party's words have no translation and stay as they are."""
+    return [
+        Text("{note}", {"note": note})
+        if "{" in note or "}" in note
+        else Text(note, domain="meters")
+        for note in spec.notes
+    ]
+
+
 def unit_label(unit: Unit) -> str:
     """One line that names a unit: brand and model, or what is known; the serial is not in it."""
     return clean(" ".join(p for p in (unit.brand, unit.model) if p) or unit.label_text, 80)
@@ -123,7 +133,7 @@ def meter_dict(
         "port": clean(port, 80),
         "temperature_place": spec.temperature_place,
         "current": spec.current,
-        "notes": list(spec.notes),
+        "notes": [both(note) for note in notes_of(spec)],
     }
 
 
