@@ -20,7 +20,7 @@ def _reader(data_dir: Path | None) -> Any:
 @click.group(invoke_without_command=True)
 @json_option
 @click.option("--limit", default=100, type=click.IntRange(1, 100_000))
-@click.option("--search", default=None, help="Brand, model, serial, bench or operator.")
+@click.option("--search", default=None, help="Brand, model, serial, bench, meter or operator.")
 @common_options
 @click.pass_context
 def sessions(
