@@ -154,11 +154,7 @@ def test_a_single_word_is_found_where_it_is_shown(tmp_path):
     ids=lambda p: str(p.relative_to(ROOT)).replace("/", ".").removesuffix(".py"),
 )
 def test_strings_of_the_code(path: Path):
-    found = [
-        (line, text, wrong(text))
-        for line, text in strings(path)
-        if wrong(text)
-    ]
+    found = [(line, text, wrong(text)) for line, text in strings(path) if wrong(text)]
     assert not found
 
 
