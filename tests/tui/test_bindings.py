@@ -152,6 +152,7 @@ CASES: dict[str, Case] = {
     **{f"DenchiApp.{i + 1}": Case(desk, ("8",) if i == 0 else (), on_page(name))
        for i, (name, _title, _make) in enumerate(PAGES)},
     "DenchiApp.a": Case(alarm, (), lambda _app, api: any(p.endswith("/ack") for _h, p, _b in api.calls)),
+    "DenchiApp.A": Case(alarm, (), over(modals.Confirm)),
     "DenchiApp.question_mark": Case(desk, (), on_page("help")),
     "DenchiApp.f1": Case(desk, ("4",), on_page("help")),
     "DenchiApp.ctrl+p": Case(desk, (), over(CommandPalette)),

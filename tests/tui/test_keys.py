@@ -53,6 +53,42 @@ async def test_an_alarm_stays_until_it_is_acknowledged():
         assert first["id"] not in {a["id"] for a in app.present.alarms}
 
 
+async def test_all_alarms_are_acknowledged_after_a_question_and_not_without():
+    api = fake_api.alarm()
+    async with opened(api) as (app, pilot):
+        ids = [a["id"] for a in app.present.alarms]
+        assert len(ids) == 2
+        await press(pilot, "A", "n")
+        assert len(app.present.alarms) == 2
+        assert asked(api, "POST") == []
+        await press(pilot, "A", "y")
+        assert asked(api, "POST") == [f"/v1/alarms/{one}/ack" for one in ids]
+        assert app.present.alarms == []
+
+
+async def test_an_alarm_of_an_earlier_session_says_so():
+    api = fake_api.alarm()
+    async with opened(api) as (app, pilot):
+        assert "earlier session" not in text_of(app)
+        api.whole["benches"][0]["session"] = {**api.whole["benches"][0]["session"], "id": "s-999"}
+        api.feed.put_nowait({"type": "state", **copy.deepcopy(api.whole)})
+        await settle(pilot)
+        assert "earlier session, 2026-" in text_of(app)
+
+
+async def test_the_verdict_that_was_read_acknowledges_its_alarms_and_no_others():
+    api = fake_api.guided("done")
+    api.whole["benches"][0]["screening"]["session"] = "s-100"
+    mine = {**copy.deepcopy(fake_api.CAUTION), "id": "f-mine"}
+    other = {**copy.deepcopy(fake_api.CAUTION), "id": "f-other", "session": "s-1"}
+    api.whole["alarms"] = [mine, other]
+    async with opened(api, ("6",)) as (app, pilot):
+        assert len(app.present.alarms) == 2
+        await press(pilot, "enter")
+        assert asked(api, "POST") == ["/v1/alarms/f-mine/ack"]
+        assert [a["id"] for a in app.present.alarms] == ["f-other"]
+
+
 async def test_the_lists_are_asked_as_one_types_and_an_unlisted_unit_is_not_cleared():
     api = fake_api.desk()
     async with opened(api, ("4",)) as (app, pilot):

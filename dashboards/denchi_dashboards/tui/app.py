@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from textual import work
@@ -26,7 +26,7 @@ from denchi.errors import ApiError, DenchiError
 from denchi_dashboards.tui import actions, panels, themes, words
 from denchi_dashboards.tui.client import Client, ClientFactory, DemoStarter
 from denchi_dashboards.tui.layout import said
-from denchi_dashboards.tui.modals import Reader
+from denchi_dashboards.tui.modals import Confirm, Reader
 from denchi_dashboards.tui.pages import PAGES
 from denchi_dashboards.tui.present import BenchView, Present
 from denchi_dashboards.tui.traces import POINTS, Series, Trace
@@ -54,6 +54,7 @@ class DenchiApp(App[int]):
             for i, (name, _t, _c) in enumerate(PAGES)
         ),
         Binding("a", "acknowledge", "acknowledge", show=True),
+        Binding("A", "acknowledge_all", "acknowledge all", show=True),
         Binding("question_mark", "page('help')", "help", key_display="?", show=True),
         Binding("f1", "page('help')", "help", key_display="F1", show=True),
         Binding(
@@ -208,6 +209,8 @@ class DenchiApp(App[int]):
         """Offer a key only where it does something."""
         if action == "acknowledge":
             return bool(self.present.alarms)
+        if action == "acknowledge_all":
+            return len(self.present.alarms) > 1
         return True
 
     # -- the connection ------------------------------------------------------------------------
@@ -336,17 +339,31 @@ class DenchiApp(App[int]):
         return ""
 
     @work(group="acts", exit_on_error=False)
-    async def action_acknowledge(self) -> None:
-        """Acknowledge the alarm of the banner."""
-        alarms = self.present.alarms
-        if not alarms:
-            return
-        name = str(alarms[0].get("id"))
-        if await self.ask("post", f"/v1/alarms/{name}/ack") is not None:
+    async def acknowledge(self, alarms: Sequence[Mapping[str, Any]]) -> None:
+        """A person has seen these alarms."""
+        for one in alarms:
+            name = str(one.get("id"))
+            if await self.ask("post", f"/v1/alarms/{name}/ack") is None:
+                return
             held = [a for a in self.present.state.get("alarms") or [] if str(a.get("id")) != name]
             self.present.state["alarms"] = held
             self.present.version += 1
-            self.refresh_keys()
+        self.refresh_keys()
+
+    def action_acknowledge(self) -> None:
+        """Acknowledge the alarm of the banner."""
+        self.acknowledge(self.present.alarms[:1])
+
+    def action_acknowledge_all(self) -> None:
+        """Acknowledge every alarm that stands, after a question."""
+        alarms = self.present.alarms
+        text = _("Acknowledge all {n} alarms? They stay in their sessions.").format(n=len(alarms))
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.acknowledge(alarms)
+
+        self.push_screen(Confirm(_("Alarms"), text, _("acknowledge"), _("leave them")), answered)
 
     # -- keys of every page --------------------------------------------------------------------
 

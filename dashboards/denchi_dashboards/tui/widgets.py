@@ -410,6 +410,10 @@ class Banner(Pane):
             parts.append(" " + _("SIMULATED"))
         if ended:
             parts.append((" · " + ended, "bold"))
+        if view is None or str(one.get("session")) != view.session_id:
+            # It stands since another session: the unit may be another one by now.
+            moment = words.date_time(one.get("t_ns"))
+            parts.append((" · " + _("earlier session, {t}").format(t=moment), "bold"))
         if more:
             parts.append(("  " + _("+{n} more").format(n=more), "bold"))
         return spread(parts, [(" a " + _("acknowledge") + " ", "reverse bold")], width)

@@ -425,11 +425,8 @@ class Api:
         """Acknowledge an alarm."""
         id_ = request.path_params["id"]
 
-        def work() -> bool:
-            return any(bench.acknowledge(id_) for bench in self.sup.benches.values())
-
-        if not await run_in_threadpool(work):
-            raise Problem(404, f"no finding {clean(id_, 40)!r} on a bench")
+        if not await run_in_threadpool(self.sup.acknowledge, id_):
+            raise Problem(404, f"no alarm {clean(id_, 40)!r} waits to be acknowledged")
         return JSONResponse({"acknowledged": id_})
 
     async def delete(self, request: Request) -> Response:
@@ -440,7 +437,7 @@ class Api:
             if any(b.session and b.session.id == id_ for b in self.sup.benches.values()):
                 raise Problem(409, "that session is running", "end it first")
             self._stored(id_)
-            self.sup.journal.delete_session(id_)
+            self.sup.delete_session(id_)
 
         await run_in_threadpool(work)
         return JSONResponse({"deleted": id_})

@@ -100,6 +100,8 @@ class Services:
     news: Callable[[], None] = field(default=lambda: None)
     """The state has changed in a way that people should see soon."""
     on_unit: Callable[[Unit], None] = field(default=lambda _unit: None)
+    standing: Callable[[dict[str, Any]], None] = field(default=lambda _line: None)
+    """A finding's line, for the alarms that wait to be acknowledged."""
 
 
 class _Port:
@@ -141,7 +143,6 @@ class Bench:
         self.recall_answered: bool | None = None
         """The maker's recorded answer for a serial: affected or not; None = not asked."""
         self.screening: Any = None
-        self.acknowledged: set[str] = set()
         self._pd: PdView | None = None
         self._greeted: set[tuple[str, str]] = set()
         self._begun = False
@@ -353,20 +354,12 @@ class Bench:
             if (pipe := self._pipe) is not None:
                 pipe.engine.set_profile(self._services.profile(pipe.session.profile))
 
-    def acknowledge(self, finding_id: str) -> bool:
-        """Acknowledge an alarm; False when this bench has no such finding."""
+    def acknowledged(self, finding_id: str) -> None:
+        """Mark a finding of the running session as seen by a person."""
         with self._lock:
             for line in self._lines:
                 if line["id"] == finding_id:
                     line["acknowledged"] = True
-                    self._services.journal.ack_finding(finding_id)
-                    return True
-        return False
-
-    def alarms(self) -> list[dict[str, Any]]:
-        """Danger and caution findings that nobody has acknowledged."""
-        with self._lock:
-            return [x for x in self._lines if x["severity"] != "info" and not x["acknowledged"]]
 
     # -- the meter's side (called on its thread) -----------------------------------------------
 
@@ -527,6 +520,7 @@ class Bench:
             )
             self._lines.append(line)
             del self._lines[:-MAX_FINDINGS]
+            self._services.standing(line)
             self._services.hub.publish({"type": "finding"} | line)
             if self.screening is not None:
                 self.screening.on_finding(finding)

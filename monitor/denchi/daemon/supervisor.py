@@ -20,6 +20,7 @@ from denchi.config import BenchConfig, Settings
 from denchi.daemon.bench import Bench, LinkView, Services
 from denchi.daemon.hub import Hub
 from denchi.daemon.lines import finding_line
+from denchi.daemon.standing import Standing
 from denchi.errors import DenchiError
 from denchi.model import Finding, Origin, Unit
 from denchi.text import clean
@@ -100,6 +101,7 @@ class Supervisor:
         self.private = private
         self.clock = clock
         self.hub = Hub()
+        self.standing = Standing(journal)
         self.benches: dict[str, Bench] = {}
         self.outputs: list[Any] = []
         self.started_ns = clock.wall_ns()
@@ -198,7 +200,20 @@ class Supervisor:
             alarm=self._alarm,
             news=self._news.set,
             on_unit=lambda unit: self.journal.put_unit(unit, self.clock.wall_ns()),
+            standing=self.standing.add,
         )
+
+    def acknowledge(self, finding_id: str) -> bool:
+        """Acknowledge an alarm; False when none of this id stands."""
+        known = self.standing.acknowledge(finding_id)
+        for bench in self.benches.values():
+            bench.acknowledged(finding_id)
+        return known
+
+    def delete_session(self, session_id: str) -> None:
+        """Delete an ended session with all that was found in it."""
+        self.journal.delete_session(session_id)
+        self.standing.forget(session_id)
 
     def _bench(
         self, name: str, config: BenchConfig, *, speed: float = 1.0, origin: Origin = "meter"
@@ -401,6 +416,7 @@ class Supervisor:
                 line = finding_line(
                     told.finding, told.known.started_ns, id_=id_, session=told.known.session_id
                 )
+                self.standing.add(line)
                 self.hub.publish({"type": "finding"} | line)
                 if self._alarms is not None:
                     self._alarms.tell(unit_label(told.known.unit), id_, told.finding)
@@ -517,7 +533,7 @@ class Supervisor:
             "benches": benches,
             "journal": self._journal_state(),
             "outputs": [_output_state(o) for o in self.outputs],
-            "alarms": [line for b in self.benches.values() for line in b.alarms()],
+            "alarms": self.standing.lines(),
             "recall_lists": self._list_state(),
             "waiting": waiting,
         }

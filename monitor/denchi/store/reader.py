@@ -276,6 +276,23 @@ class JournalReader:
         )
         return [_finding(row) for row in found]
 
+    def unacknowledged(self, least: int, limit: int) -> list[tuple[StoredFinding, Session]]:
+        """Findings of real meters from severity ``least`` on that nobody has acknowledged, the gravest last."""
+        with self.snapshot() as con:
+            found = con.execute(
+                "SELECT finding.* FROM finding JOIN session ON session.id = session_id"
+                " WHERE acked = 0 AND severity >= ? AND origin = 'meter'"
+                " ORDER BY severity DESC, t_ns DESC LIMIT ?",
+                (least, limit),
+            ).fetchall()
+            known: dict[str, Session] = {}
+            for row in found:
+                id_ = row["session_id"]
+                if id_ not in known:
+                    one = con.execute("SELECT * FROM session WHERE id = ?", (id_,)).fetchone()
+                    known[id_] = rows.session_of(one).session
+        return [(_finding(row), known[row["session_id"]]) for row in reversed(found)]
+
     def gaps(self, session_id: str) -> list[StoredGap]:
         """A session's gaps in order."""
         found = self._all(

@@ -85,7 +85,7 @@ class Help(Page):
                 _("Keys on every page"),
                 [
                     ("1 … 8", _("the pages")),
-                    ("a", _("acknowledge the alarm of the banner")),
+                    ("a  A", _("acknowledge the alarm of the banner; all of them")),
                     ("?  F1", _("this page")),
                     ("ctrl+p", _("all commands by name")),
                     ("l  t", _("language; colours: dark, light, high contrast")),

@@ -394,7 +394,11 @@ class Screening(Page):
         """The verdict is read: the next unit."""
         bench, told = self.denchi.bench, self.screening()
         if bench is not None and told is not None:
-            self.dismissed[bench.name] = str(told.get("session"))
+            session = str(told.get("session"))
+            self.dismissed[bench.name] = session
+            # The verdict that was read says all that its alarms said.
+            seen = [a for a in self.present.alarms if str(a.get("session")) == session]
+            self.denchi.acknowledge(seen)
             self._asked_s = -1e9
             self.denchi.frame(True)
 
