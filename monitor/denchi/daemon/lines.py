@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from denchi.clock import NS, iso
+from denchi.clock import iso
+from denchi.health import lines as health_lines
 from denchi.i18n import Text
 from denchi.model import Finding, Session, Unit, VerdictReport
 from denchi.text import clean
@@ -82,17 +83,7 @@ def finding_line(
     acknowledged: bool = False,
 ) -> dict[str, Any]:
     """The findings line of DESIGN.md §6 with the API's additions; times relative to ``start_ns``."""
-    return {
-        "file": file,
-        "t_s": round((finding.t_ns - start_ns) / NS, 3),
-        "onset_s": round((finding.onset_ns - start_ns) / NS, 3),
-        "code": finding.code,
-        "family": finding.family,
-        "severity": finding.severity.word,
-        "place": finding.place,
-        "measured": {k: {"value": v.value, "unit": v.unit} for k, v in finding.measured.items()},
-        "limit": finding.limit,
-        "source": finding.source,
+    return health_lines.finding_line(finding, start_ns, file) | {
         "message": finding.message.render("en"),
         "id": id_,
         "bench": bench,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 NS: Final = 1_000_000_000
 
 
-def finding_line(finding: Finding, start_ns: int, file: str) -> dict[str, Any]:
+def finding_line(finding: Finding, start_ns: int, file: str | None) -> dict[str, Any]:
     """One finding; times in seconds from ``start_ns``."""
     return {
         "file": file,
