@@ -10,13 +10,17 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from denchi.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 ENV_PREFIX = "DENCHI_"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}\Z")
@@ -67,6 +71,14 @@ class ApiConfig(_Section):
 
     listen: str | None = Field(None, description="host:port for a second listener; needs a token")
     token_file: Path | None = Field(None, description="file with the bearer token of that listener")
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        port = (value or ":1").rpartition(":")[2]
+        if value is not None and (":" not in value or not port.isdecimal() or int(port) > 65535):
+            raise ValueError(f"must be host:port, not {value!r}")
+        return value
 
 
 class RecallConfig(_Section):
@@ -122,20 +134,98 @@ class Settings(_Section):
         return value
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where settings were read: says the place of each in an error."""
+
+    path: Path | None = None
+    text: str = ""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """Dotted key to ``file:line`` or ``environment NAME``."""
+
+    def where(self, dotted: str) -> str:
+        """``file, line 7``, ``environment NAME``, or ``configuration`` where there is neither."""
+        if (origin := self.provenance.get(dotted, "")).startswith("environment"):
+            return origin
+        line = line_of(self.text, dotted)
+        return f"{self.path}, line {line}" if self.path and line else "configuration"
+
+    def problems(
+        self,
+        error: ValidationError,
+        known: Callable[[str], Sequence[str]],
+        *,
+        prefix: str = "",
+        cure: str = "see `denchi config schema`",
+    ) -> list[ConfigError]:
+        """A sentence for each thing that a validation found wrong, in the order of the file."""
+        found = []
+        for one in error.errors():
+            dotted = ".".join([*([prefix] if prefix else []), *map(str, one["loc"])])
+            found.append((line_of(self.text, dotted), self._problem(one, dotted, known, cure)))
+        return [problem for _line, problem in sorted(found, key=lambda x: x[0])]
+
+    def _problem(
+        self, one: ErrorDetails, dotted: str, known: Callable[[str], Sequence[str]], cure: str
+    ) -> ConfigError:
+        where = self.where(dotted)
+        if one["type"] == "extra_forbidden":
+            names = known(dotted)
+            close = difflib.get_close_matches(dotted.rsplit(".", 1)[-1], names, 1, 0.5)
+            cure = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+            return ConfigError(f"{where}: no setting {dotted!r}", cure=cure)
+        if one["type"] == "missing":
+            return ConfigError(f"{where}: {dotted} is missing", cure=cure)
+        if one["type"] in ("dict_type", "model_type"):
+            name = dotted if "." in dotted or dotted in _SECTIONS else f"{dotted}.NAME"
+            return ConfigError(f"{where}: {dotted} must be a table", cure=f"begin it with [{name}]")
+        message = _plainly(one)
+        joint = " " if message.startswith("must ") else ": "
+        return ConfigError(f"{where}: {dotted}{joint}{message}", cure=cure)
+
+
+def _plainly(one: ErrorDetails) -> str:
+    """A validation's message in plain words; a value is repeated only where it can be no secret."""
+    message = one["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
+    for said, plain in (
+        ("Input should be a valid ", "must be a "),
+        ("Input should be an ", "must be an "),
+        ("Input should be ", "must be "),
+    ):
+        message = message.replace(said, plain)
+    message = message.replace("must be a integer", "must be a whole number")
+    shown = one["type"] == "literal_error" or isinstance(one["input"], (bool, int, float))
+    return f"{message}, not {one['input']!r}" if shown else message
+
+
 class Loaded:
     """Settings with where each value came from (``default``, ``file:line``, ``environment NAME``)."""
 
-    def __init__(
-        self, settings: Settings, provenance: Mapping[str, str], path: Path | None
-    ) -> None:
+    def __init__(self, settings: Settings, source: Source) -> None:
         self.settings = settings
-        self.provenance = dict(provenance)
-        self.path = path
+        self.source = source
+
+    @property
+    def path(self) -> Path | None:
+        """The file, whether it is there or not."""
+        return self.source.path
 
     def rows(self) -> Iterator[tuple[str, Any, str]]:
         """(dotted key, value, origin) for ``denchi config show``."""
         for key, value in _flat(self.settings.model_dump(mode="json")):
-            yield key, value, self.provenance.get(key, "default")
+            yield key, value, self.source.provenance.get(key, "default")
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A configuration with all that is wrong with it."""
+
+    source: Source
+    loaded: Loaded | None
+    """None where something is wrong."""
+    outputs: Mapping[str, Any]
+    """The ``[output.NAME]`` tables, which their kinds look at, in a wrong configuration too."""
+    problems: Sequence[ConfigError] = ()
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -147,6 +237,11 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield dotted, value
 
 
+_SECTIONS = frozenset(
+    name
+    for name, info in Settings.model_fields.items()
+    if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
+)
 _TABLE = re.compile(r"\s*\[{1,2}\s*([^\]]+?)\s*\]{1,2}\s*(#.*)?\Z")
 _KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+)\s*=")
 
@@ -189,21 +284,6 @@ def _known_keys(dotted: str) -> list[str]:
     return list(getattr(model, "model_fields", {}))
 
 
-def _problem(path: Path | None, text: str, error: ValidationError) -> ConfigError:
-    first = error.errors()[0]
-    dotted = ".".join(str(part) for part in first["loc"])
-    where = f"{path}, line {line_of(text, dotted)}" if path else "environment"
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if first["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(dotted.rsplit(".", 1)[-1], _known_keys(dotted), 1, 0.5)
-        cure = (
-            f"did you mean {close[0]!r}?" if close else f"known: {', '.join(_known_keys(dotted))}"
-        )
-        return ConfigError(f"{where}: no setting {dotted!r}{more}", cure=cure)
-    message = first["msg"].removeprefix("Value error, ")
-    return ConfigError(f"{where}: {dotted}: {message}{more}", cure="see `denchi config schema`")
-
-
 def _environment(environ: Mapping[str, str]) -> dict[str, tuple[list[str], str]]:
     """``DENCHI_JOURNAL__COMMIT_MS=200`` sets ``journal.commit_ms``."""
     found = {}
@@ -219,10 +299,10 @@ def _environment(environ: Mapping[str, str]) -> dict[str, tuple[list[str], str]]
     return found
 
 
-def load(
+def examine(
     path: Path | None, *, environ: Mapping[str, str] | None = None, must_exist: bool = False
-) -> Loaded:
-    """Read the configuration. Raises ``ConfigError`` with file, line, key and suggestion."""
+) -> Examined:
+    """Read the configuration and find all that is wrong. Raises ``ConfigError`` for a file that cannot be read."""
     environ = os.environ if environ is None else environ
     text, tree = "", {}
     if path is not None and path.exists():
@@ -239,13 +319,34 @@ def load(
     for name, (parts, value) in _environment(environ).items():
         branch: Any = tree
         for part in parts[:-1]:
-            branch = branch.setdefault(part, {})
+            inner = branch.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(
+                    f"environment {name}: {part} is no table in {path}", cure="unset one of them"
+                )
+            branch = inner
         branch[parts[-1]] = value
         provenance[".".join(parts)] = f"environment {name}"
+    source = Source(path, text, provenance)
+    outputs = tree.get("output")
+    outputs = outputs if isinstance(outputs, dict) else {}
     try:
-        return Loaded(Settings.model_validate(tree), provenance, path)
+        loaded = Loaded(Settings.model_validate(tree), source)
     except ValidationError as error:
-        raise _problem(path, text, error) from None
+        return Examined(source, None, outputs, source.problems(error, _known_keys))
+    return Examined(source, loaded, outputs)
+
+
+def load(
+    path: Path | None, *, environ: Mapping[str, str] | None = None, must_exist: bool = False
+) -> Loaded:
+    """Read the configuration. Raises ``ConfigError`` with file, line, key and suggestion."""
+    found = examine(path, environ=environ, must_exist=must_exist)
+    if found.loaded is None:
+        first, *rest = found.problems
+        more = f" (and {len(rest)} more, `denchi config validate` tells all)" if rest else ""
+        raise ConfigError(first.message + more, cure=first.cure)
+    return found.loaded
 
 
 def schema() -> dict[str, Any]:

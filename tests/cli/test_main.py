@@ -48,6 +48,8 @@ def test_every_command_loads_and_has_help(name):
     done = denchi(name, "--help")
     assert done.returncode == 0, done.stderr
     assert "Usage:" in done.stdout
+    _before, _, commands = done.stdout.partition("\nCommands:\n")
+    assert "..." not in commands, "a subcommand's line is cut off: say it shorter"
 
 
 @pytest.mark.parametrize(

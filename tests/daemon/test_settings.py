@@ -44,6 +44,80 @@ def test_validate_says_where_and_what_was_meant(tmp_path, text, parts):
         assert part in done.stderr
 
 
+WRONG = """\
+statoin = "x"
+bench.desk.metter = "fnb58"
+bench.desk.position = "sideways"
+limits.sag_v = "x"
+
+[output.influx]
+kind = "influxdb"
+url = "http://127.0.0.1:9"
+tokn_file = "s3cret"
+
+[journal]
+commit_ms = -5
+"""
+
+
+def test_validate_tells_all_that_is_wrong_in_the_order_of_the_file(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(WRONG)
+    done = denchi("config", "validate", path)
+    assert done.returncode == 1
+    lines = done.stderr.strip().splitlines()
+    for line, (number, *parts) in zip(
+        lines,
+        [
+            (1, "'statoin'", "did you mean 'station'?"),
+            (2, "'bench.desk.metter'", "did you mean 'meter'?"),
+            (3, "bench.desk.position must be 'output', 'input' or 'cell', not 'sideways'"),
+            (4, "limits.sag_v must be a number"),
+            (12, "journal.commit_ms must be greater than or equal to 10, not -5"),
+            (9, "'output.influx.tokn_file'", "did you mean 'token_file'?"),
+        ],
+        strict=True,
+    ):
+        assert f"{path}, line {number}:" in line
+        for part in parts:
+            assert part in line
+    assert "s3cret" not in done.stderr
+    # Who starts the daemon is told the first, and that there are more.
+    started = denchi("run", "--config", path, "--data-dir", tmp_path / "data")
+    assert started.returncode == 1
+    (said,) = started.stderr.strip().splitlines()
+    assert "line 1" in said
+    assert "(and 4 more, `denchi config validate` tells all)" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ('[api]\nlisten = "0.0.0.0:9000"\n', "line 2: api.listen = '0.0.0.0:9000' without a token"),
+        ('[api]\nlisten = "9000"\n', "line 2: api.listen must be host:port"),
+        ("[[bench]]\n", "line 1: bench must be a table: begin it with [bench.NAME]"),
+        ("api = 3\n", "line 1: api must be a table: begin it with [api]"),
+        ("bench.desk = 3\n", "line 1: bench.desk must be a table: begin it with [bench.desk]"),
+        ("output = 3\n", "line 1: output must be a table: begin it with [output.NAME]"),
+        ('[output.a]\nkind = "influxdb"\n', "line 1: output.a: version 2 needs `bucket`: see docs"),
+    ],
+)
+def test_what_would_refuse_the_start_is_told_by_validate(tmp_path, text, part):
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    done = denchi("config", "validate", "--config", path)
+    assert done.returncode == 1
+    assert part in done.stderr
+
+
+def test_a_wrong_value_of_the_environment_is_named_by_its_variable(tmp_path):
+    done = denchi("config", "validate", DENCHI_JOURNAL__COMMIT_MS="soon")
+    assert done.returncode == 1
+    assert "environment DENCHI_JOURNAL__COMMIT_MS: journal.commit_ms must be a whole number" in (
+        done.stderr
+    )
+
+
 def test_a_wrong_limit_stops_the_start_and_not_each_session(daemon, tmp_path):
     config = tmp_path / "config.toml"
     config.write_text("[limits]\nno_such_limit = 1.0\n")

@@ -34,22 +34,28 @@ def show(as_json: bool, data_dir: Path | None, config: Path | None) -> int:
 
 
 @config.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @common_options
-def validate(data_dir: Path | None, config: Path | None) -> int:
-    """Check the configuration: file, line, key and suggestion for what is wrong."""
-    from denchi.config import load
-    from denchi.daemon.settings import check_outputs, check_profiles
+def validate(file: Path | None, data_dir: Path | None, config: Path | None) -> int:
+    """Check FILE, or the configuration in force.
 
-    path = config or default_config_file()
-    loaded = load(path, must_exist=config is not None)
-    check_outputs(loaded)
-    check_profiles(loaded)
-    talk(
-        f"{path}: nothing wrong found"
-        if path.exists()
-        else f"{path} is not there; the defaults are in force"
-    )
-    return 0
+    Tells all that is wrong, a line each: file, line, key, and what was meant.
+    """
+    from denchi.daemon.settings import problems
+    from denchi.text import clean
+
+    given = file or config
+    path = given or default_config_file()
+    wrong = problems(path, must_exist=given is not None)
+    for one in wrong:
+        talk(f"denchi: {clean(str(one), 500)}")
+    if not wrong:
+        talk(
+            f"{path}: nothing wrong found"
+            if path.exists()
+            else f"{path} is not there; the defaults are in force"
+        )
+    return 1 if wrong else 0
 
 
 @config.command()

@@ -53,7 +53,7 @@ def alarm() -> None:
 @alarm.command()
 @common_options
 def test(data_dir: Path | None, config: Path | None) -> int:
-    """Send a test alarm to every configured address and say what came of each."""
+    """Send a test alarm to every address; say what came of each."""
     import socket
 
     from denchi.config import load

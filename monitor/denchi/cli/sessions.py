@@ -86,7 +86,7 @@ def delete(session_id: str, data_dir: Path | None, config: Path | None) -> int:
 @click.option("--off", is_flag=True, help="Let its raw samples go with the others again.")
 @common_options
 def pin(session_id: str, off: bool, data_dir: Path | None, config: Path | None) -> int:
-    """Keep a session's raw samples, whatever the age and size limits say."""
+    """Keep a session's raw samples, past the limits of age and size."""
     from denchi.daemon.client import SyncClient
     from denchi.errors import ApiError, InputError
     from denchi.store.journal import Journal
@@ -111,7 +111,10 @@ def pin(session_id: str, off: bool, data_dir: Path | None, config: Path | None) 
 @click.argument("target", type=click.Path(path_type=Path, file_okay=False))
 @common_options
 def backup(target: Path, data_dir: Path | None, config: Path | None) -> int:
-    """Copy the journal into an empty directory, also while it is being written."""
+    """Copy the journal, also while it is being written.
+
+    TARGET is an empty directory, or one that is not there yet.
+    """
     from denchi.store import upkeep
 
     talk(f"wrote {upkeep.backup(data_dir or default_data_dir(), target)}")

@@ -23,13 +23,13 @@ from pathlib import Path
 
 import uvicorn
 
-from denchi.config import Loaded, secret
+from denchi.config import Loaded
 from denchi.config import load as load_config
 from denchi.daemon import endpoint
 from denchi.daemon.api import application
 from denchi.daemon.logs import set_up
 from denchi.daemon.notify import notify, watchdog_s
-from denchi.daemon.settings import check_profiles
+from denchi.daemon.settings import api_token, check_profiles
 from denchi.daemon.supervisor import BenchPlan, Supervisor
 from denchi.errors import ConfigError, StoreError
 from denchi.i18n import set_language
@@ -68,7 +68,7 @@ def _unix_socket(path: Path) -> socket.socket:
     return listener
 
 
-def _loopback_socket(address: str) -> socket.socket:
+def _tcp_socket(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
     host = host.strip("[]") or "127.0.0.1"
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -76,7 +76,7 @@ def _loopback_socket(address: str) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, int(port)))
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise ConfigError(
             f"api.listen {address!r}: {error}", cure="free the port or choose another"
         ) from None
@@ -84,18 +84,11 @@ def _loopback_socket(address: str) -> socket.socket:
     return listener
 
 
-def _token(loaded: Loaded, listen: str) -> str:
-    token = secret(file=loaded.settings.api.token_file)
-    if not token:
-        raise ConfigError(
-            f"api.listen = {listen!r} without a token",
-            cure="put one into a file and name it in api.token_file",
-        )
+def _warn_of_the_network(listen: str) -> None:
     host = listen.rpartition(":")[0].strip("[]")
     with suppress(ValueError):
         if not ipaddress.ip_address(host).is_loopback:
             log.warning("the API listens on %s: put TLS in front of it", host)
-    return token
 
 
 def run(
@@ -207,12 +200,13 @@ def _listeners(
         endpoint.write(data_dir, endpoint.Endpoint(os.getpid(), socket=str(path)))
     else:
         token = secrets.token_urlsafe(32)
-        listener = _loopback_socket("127.0.0.1:0")
+        listener = _tcp_socket("127.0.0.1:0")
         serve(listener, token)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         endpoint.write(data_dir, endpoint.Endpoint(os.getpid(), url=url, token=token))
     if listen := loaded.settings.api.listen:
-        serve(_loopback_socket(listen), _token(loaded, listen))
+        _warn_of_the_network(listen)
+        serve(_tcp_socket(listen), api_token(loaded))
     return servers, cleanup
 
 

@@ -1,9 +1,26 @@
-"""What a configuration says beyond its own file: profiles, limits and outputs that must exist."""
+"""What a configuration says beyond its own file: profiles, limits, outputs and secrets that must exist."""
 
 from __future__ import annotations
 
-from denchi.config import Loaded, line_of
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from denchi.config import Loaded, Source, examine, secret
 from denchi.errors import ConfigError
+
+
+def problems(path: Path | None, *, must_exist: bool = False) -> list[ConfigError]:
+    """All that is wrong with a configuration. Raises ``ConfigError`` for a file that cannot be read."""
+    found = examine(path, must_exist=must_exist)
+    wrong = [*found.problems, *_outputs(found.outputs, found.source)]
+    if found.loaded is not None:
+        wrong += _profiles(found.loaded)
+        try:
+            api_token(found.loaded)
+        except ConfigError as error:
+            wrong.append(error)
+    return wrong
 
 
 def check_profiles(loaded: Loaded) -> None:
@@ -11,30 +28,48 @@ def check_profiles(loaded: Loaded) -> None:
 
     A wrong limit found only when a session begins would keep its meter from measuring.
     """
+    for error in _profiles(loaded):
+        raise error
+
+
+def api_token(loaded: Loaded) -> str | None:
+    """The token of the second listener, None where none is configured. Raises ``ConfigError`` without a token."""
+    api = loaded.settings.api
+    if api.listen is None:
+        return None
+    token = secret(file=api.token_file)
+    if not token:
+        raise ConfigError(
+            f"{loaded.source.where('api.listen')}: api.listen = {api.listen!r} without a token",
+            cure="put one into a file and name it in api.token_file",
+        )
+    return token
+
+
+def _profiles(loaded: Loaded) -> Iterator[ConfigError]:
     from denchi.health import profiles
 
     settings = loaded.settings
-    names = {"watch", *(bench.profile for bench in settings.bench.values())}
-    for name in sorted(names):
-        profile = profiles.load(name, settings.profiles_dir)
+    told = set()
+    for name in sorted({"watch", *(bench.profile for bench in settings.bench.values())}):
+        try:
+            profile = profiles.load(name, settings.profiles_dir)
+        except ConfigError as error:
+            yield error
+            continue
         for limit, value in settings.limits.items():
             try:
                 profile.with_limits({limit: value})
             except ConfigError as error:
-                raise ConfigError(
-                    f"{_where(loaded, f'limits.{limit}')}: {error.message}", cure=error.cure
-                ) from None
+                if limit not in told:
+                    told.add(limit)
+                    where = loaded.source.where(f"limits.{limit}")
+                    yield ConfigError(f"{where}: {error.message}", cure=error.cure)
 
 
-def check_outputs(loaded: Loaded) -> None:
-    """Every output's table is one that its kind understands. Raises ``ConfigError``."""
+def _outputs(tables: Mapping[str, Any], source: Source) -> Iterator[ConfigError]:
     from denchi.outputs import registry
 
-    for name, table in loaded.settings.output.items():
-        registry.configure(name, table, path=loaded.path)
-
-
-def _where(loaded: Loaded, dotted: str) -> str:
-    if loaded.path is None or not loaded.path.exists():
-        return "configuration"
-    return f"{loaded.path}, line {line_of(loaded.path.read_text(encoding='utf-8'), dotted)}"
+    for name, table in tables.items():
+        if isinstance(table, Mapping):  # else the file's own check has told it
+            yield from registry.problems(name, table, source)

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from denchi.config import Source
 from denchi.errors import ConfigError
 from denchi.outputs.base import OutputConfig, OutputKind
 
@@ -42,48 +42,46 @@ def kind(name: str) -> OutputKind:
     raise KeyError(name)
 
 
-def configure(name: str, settings: Mapping[str, Any], *, path: Path | None = None) -> Configured:
-    """Check one ``[output.NAME]`` table. Raises ``ConfigError`` with file, line, key and suggestion."""
+def configure(name: str, settings: Mapping[str, Any]) -> Configured:
+    """Check one ``[output.NAME]`` table. Raises ``ConfigError`` with key and suggestion."""
+    found = _configured(name, settings, Source())
+    if isinstance(found, Configured):
+        return found
+    raise found[0]
+
+
+def problems(name: str, settings: Mapping[str, Any], source: Source) -> list[ConfigError]:
+    """All that is wrong with one ``[output.NAME]`` table, with file, line, key and suggestion."""
+    found = _configured(name, settings, source)
+    return [] if isinstance(found, Configured) else found
+
+
+def _configured(
+    name: str, settings: Mapping[str, Any], source: Source
+) -> Configured | list[ConfigError]:
+    prefix = f"output.{name}"
     wanted = settings.get("kind")
     if not isinstance(wanted, str):
-        raise ConfigError(
-            f"{_where(path, f'output.{name}')}: output.{name} has no kind",
-            cure=f"kind = one of {', '.join(kinds())}",
-        )
+        return [
+            ConfigError(
+                f"{source.where(prefix)}: {prefix} has no kind",
+                cure=f"kind = one of {', '.join(kinds())}",
+            )
+        ]
     try:
         found = kind(wanted)
     except KeyError:
         near = difflib.get_close_matches(wanted, kinds(), 1, 0.5)
-        raise ConfigError(
-            f"{_where(path, f'output.{name}.kind')}: no kind of output {wanted!r}",
-            cure=f"did you mean {near[0]!r}?" if near else f"one of {', '.join(kinds())}",
-        ) from None
+        return [
+            ConfigError(
+                f"{source.where(prefix + '.kind')}: no kind of output {wanted!r}",
+                cure=f"did you mean {near[0]!r}?" if near else f"one of {', '.join(kinds())}",
+            )
+        ]
     try:
         config = found.config.model_validate({k: v for k, v in settings.items() if k != "kind"})
     except ValidationError as error:
-        raise _problem(name, found, error, path) from None
+        known = ["kind", *found.config.model_fields]
+        cure = f"see docs/outputs.md, {found.kind}"
+        return source.problems(error, lambda _dotted: known, prefix=prefix, cure=cure)
     return Configured(name, found, config)
-
-
-def _where(path: Path | None, dotted: str) -> str:
-    from denchi.config import line_of
-
-    if path is None or not path.exists():
-        return "configuration"
-    return f"{path}, line {line_of(path.read_text(encoding='utf-8'), dotted)}"
-
-
-def _problem(
-    name: str, found: OutputKind, error: ValidationError, path: Path | None
-) -> ConfigError:
-    first = error.errors()[0]
-    dotted = ".".join(["output", name, *(str(part) for part in first["loc"])])
-    known = list(found.config.model_fields)
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, 1, 0.5)
-        cure = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-        return ConfigError(f"{_where(path, dotted)}: no setting {dotted!r}", cure=cure)
-    message = first["msg"].removeprefix("Value error, ")
-    return ConfigError(
-        f"{_where(path, dotted)}: {dotted}: {message}", cure=f"see docs/outputs.md, {found.kind}"
-    )
