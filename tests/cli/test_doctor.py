@@ -71,6 +71,15 @@ url = "http://127.0.0.1:{port}"
 bucket = "b"
 org = "o"
 token_file = "{tmp_path / "absent"}"
+[output.one]
+kind = "influxdb"
+version = 1
+url = "http://127.0.0.1:{port}"
+database = "d"
+[output.broker]
+kind = "mqtt"
+host = "127.0.0.1"
+port = {port}
 """,
         )
         rows = {row.name: row for row in checks(tmp_path, settings)}
@@ -78,6 +87,9 @@ token_file = "{tmp_path / "absent"}"
         row = rows[f"output {name}"]
         assert row.state == "bad", row
         assert row.message
+    for name in ("away", "one", "broker"):
+        # The system's words, not the text of a client's objects.
+        assert f"127.0.0.1:{port}: Connection refused" in rows[f"output {name}"].message
     assert "influxdb" in rows["output nokind"].cure
     text = json.dumps([row.to_json() for row in rows.values()]) + capsys.readouterr().err
     assert SECRET not in text

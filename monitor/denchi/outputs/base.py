@@ -18,8 +18,25 @@ from pydantic import BaseModel, ConfigDict
 from denchi.clock import SYSTEM, Clock
 from denchi.store.cursor import Cursor
 from denchi.store.feed import Batch
+from denchi.text import clean
 
 State = Literal["idle", "delivering", "waiting", "stopped"]
+
+
+def cause(error: BaseException) -> str:
+    """Why a server is not reached, in the system's words ("Connection refused"), else the error's own.
+
+    HTTP and MQTT clients wrap the system's error several times and put their own objects into the text.
+    """
+    said, inner = "", error
+    for _ in range(8):
+        if isinstance(inner, OSError) and inner.strerror:
+            said = inner.strerror
+        deeper = inner.__cause__ or inner.__context__
+        if deeper is None:
+            break
+        inner = deeper
+    return clean(said or error, 200) or type(error).__name__
 
 
 class OutputConfig(BaseModel):

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from denchi.clock import NS
 from denchi.config import secret
 from denchi.errors import ConfigError
-from denchi.outputs.base import Context, Output, OutputConfig, OutputKind
+from denchi.outputs.base import Context, Output, OutputConfig, OutputKind, cause
 from denchi.outputs.delivery import Away, Delivery, Misconfigured, Refused, TooLarge
 from denchi.outputs.influx.lines import LineWriter, daemon_line
 from denchi.outputs.labels import Labels
@@ -225,7 +225,7 @@ class V2Sender(_Sender):
             )
             raise classify(error.status or 0, body or "", error.headers) from None
         except (HTTPError, OSError) as error:
-            raise Away(f"{self.config.url}: {clean(error, 200)}") from None
+            raise Away(f"{self.config.url}: {cause(error)}") from None
         except ConfigError as error:
             raise Misconfigured(str(error)) from None
 
@@ -278,7 +278,7 @@ class V1Sender(_Sender):
         try:
             answer = self._open().post("/write", params=params, content=body, headers=headers)
         except httpx.HTTPError as error:
-            raise Away(f"{self.config.url}: {clean(error, 200) or type(error).__name__}") from None
+            raise Away(f"{self.config.url}: {cause(error)}") from None
         except ConfigError as error:
             raise Misconfigured(str(error)) from None
         if answer.status_code >= 300:

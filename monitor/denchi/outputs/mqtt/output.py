@@ -18,13 +18,12 @@ from pydantic import Field, field_validator
 from denchi.clock import NS
 from denchi.config import secret
 from denchi.errors import ConfigError
-from denchi.outputs.base import Context, Output, OutputConfig, OutputKind
+from denchi.outputs.base import Context, Output, OutputConfig, OutputKind, cause
 from denchi.outputs.delivery import Away, Delivery, Misconfigured
 from denchi.outputs.labels import Labels
 from denchi.outputs.mqtt.messages import Messages, split
 from denchi.store.cursor import Cursor
 from denchi.store.feed import Batch
-from denchi.text import clean
 
 T = TypeVar("T")
 _REFUSALS: Final = (134, 135)
@@ -133,7 +132,7 @@ class MqttSender:
             return Misconfigured(
                 f"{where} refuses the user or password: check user and password_file"
             )
-        return Away(f"{where}: {clean(error, 200) or type(error).__name__}")
+        return Away(f"{where}: {cause(error)}")
 
     async def _connect(self) -> Any:
         try:
