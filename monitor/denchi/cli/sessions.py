@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,16 @@ def _reader(data_dir: Path | None) -> Any:
     from denchi.store.reader import JournalReader
 
     return JournalReader(data_dir or default_data_dir())
+
+
+def _known(reader: Any, session_id: str) -> Any:
+    """The stored session. Raises ``InputError`` for one that is not there."""
+    from denchi.errors import InputError
+
+    found = reader.session(session_id)
+    if found is None:
+        raise InputError(f"no session {session_id!r}", cure="`denchi sessions` lists them")
+    return found
 
 
 @click.group(invoke_without_command=True)
@@ -35,6 +46,9 @@ def sessions(
     if ctx.invoked_subcommand is not None:
         ctx.obj = (ctx.obj or {}) | {"data_dir": data_dir}
         return 0
+    from datetime import UTC, datetime
+
+    from denchi.clock import NS
     from denchi.daemon.lines import session_line
     from denchi.text import clean
 
@@ -45,8 +59,9 @@ def sessions(
             click.echo(json.dumps(line, ensure_ascii=False))
         else:
             mark = " SIMULATED" if line["origin"] == "simulated" else ""
+            began = datetime.fromtimestamp(one.session.started_ns // NS, UTC).astimezone()
             click.echo(
-                f"{line['started'][:19]}  {line['id']:32} {clean(line['bench'], 16):16} "
+                f"{began:%Y-%m-%d %H:%M:%S}  {line['id']:32} {clean(line['bench'], 16):16} "
                 f"{clean(line['unit'], 24) or '-':24} {line['samples']:>10} {line['verdict'] or 'running'}{mark}"
             )
     if not stored and not as_json:
@@ -56,24 +71,32 @@ def sessions(
 
 @sessions.command("delete")
 @click.argument("session_id")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @common_options
-def delete(session_id: str, data_dir: Path | None, config: Path | None) -> int:
-    """Delete an ended session, through the daemon where one runs."""
+def delete(session_id: str, yes: bool, data_dir: Path | None, config: Path | None) -> int:
+    """Delete an ended session, after a question."""
     from denchi.daemon.client import SyncClient
-    from denchi.errors import ApiError, InputError
+    from denchi.daemon.lines import unit_label
+    from denchi.errors import ApiError, UsageError
     from denchi.store.journal import Journal
 
     where = data_dir or default_data_dir()
-    if _reader(where).session(session_id) is None:
-        raise InputError(f"no session {session_id!r}", cure="`denchi sessions` lists them")
+    with _reader(where) as reader:
+        found = _known(reader, session_id)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("nothing was deleted: nobody can be asked here", cure="say --yes")
+        unit = unit_label(found.session.unit) or "no unit named"
+        kept = ", kept on purpose (pin)" if found.pinned else ""
+        what = f"{session_id} ({unit}, {found.samples} samples{kept})"
+        if not click.confirm(f"Delete {what} for good?", default=False, err=True):
+            talk("nothing was deleted")
+            return 0
     try:
         client = SyncClient.connect(where, timeout_s=2.0)
     except ApiError:
-        journal = Journal.open(where)
-        try:
+        with Journal.open(where) as journal:
             journal.delete_session(session_id)
-        finally:
-            journal.close()
     else:
         with client:
             client.request("DELETE", f"/v1/sessions/{session_id}")
@@ -88,13 +111,12 @@ def delete(session_id: str, data_dir: Path | None, config: Path | None) -> int:
 def pin(session_id: str, off: bool, data_dir: Path | None, config: Path | None) -> int:
     """Keep a session's raw samples, past the limits of age and size."""
     from denchi.daemon.client import SyncClient
-    from denchi.errors import ApiError, InputError
+    from denchi.errors import ApiError
     from denchi.store.journal import Journal
 
     where = data_dir or default_data_dir()
     with _reader(where) as reader:
-        if reader.session(session_id) is None:
-            raise InputError(f"no session {session_id!r}", cure="`denchi sessions` lists them")
+        _known(reader, session_id)
     try:
         client = SyncClient.connect(where, timeout_s=2.0)
     except ApiError:
@@ -123,11 +145,7 @@ def backup(target: Path, data_dir: Path | None, config: Path | None) -> int:
 
 def figures(reader: Any, session_id: str) -> dict[str, Any]:
     """The figures of one session for a comparison, from its stored report and its samples' roll-ups."""
-    from denchi.errors import InputError
-
-    stored = reader.session(session_id)
-    if stored is None:
-        raise InputError(f"no session {session_id!r}", cure="`denchi sessions` lists them")
+    stored = _known(reader, session_id)
     summary = (stored.report or {}).get("summary", {})
     out: dict[str, Any] = {"id": session_id, "samples": stored.samples, "gaps": stored.gaps}
     out["verdict"] = stored.session.verdict.word if stored.session.verdict else None
