@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from denchi.config import BenchConfig
-from denchi.daemon.bench import Bench, LinkView, Services
+from denchi.daemon.bench import Bench, Services
 from denchi.daemon.hub import Hub
+from denchi.daemon.links import LinkView
 from denchi.drivers import registry
 from denchi.health import profiles
 from denchi.store.journal import Journal

@@ -26,19 +26,18 @@ from denchi.daemon.hub import Hub
 from denchi.daemon.lines import (
     contract_dict,
     finding_line,
-    meter_dict,
     session_line,
     unit_dict,
     verdict_dict,
 )
+from denchi.daemon.links import Links, LinkView
 from denchi.daemon.live import LiveView
 from denchi.daemon.pipeline import Job, SessionPipe, Taken, joined
 from denchi.daemon.unit_history import remember
 from denchi.errors import InputError
-from denchi.ingest import Gate
 from denchi.model import Finding, Gap, Origin, Session, SessionMeta, Severity, Unit
 from denchi.text import clean
-from denchi_protocol.codec import DeviceInfo, Event, MeterSpec, PdMessage
+from denchi_protocol.codec import DeviceInfo, Event, PdMessage
 from denchi_protocol.samples import SampleBlock
 
 if TYPE_CHECKING:
@@ -51,8 +50,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_FINDINGS: Final = 200
-PROBES: Final = ("case", "ambient")
-"""Roles whose thermometer measures where the role says."""
 TICK_S: Final = 0.5
 """Health and screening are told this often that time passes."""
 HAND_OVER_S: Final = 0.6
@@ -62,28 +59,6 @@ ROUND_S: Final = 0.1
 """Health takes what came within this time at once; what is shown has not waited for it."""
 MAX_BACKLOG: Final = 4096
 """Blocks that health may fall behind before it is told a gap instead (the journal has them all)."""
-
-
-@dataclass(slots=True)
-class LinkView:
-    """What is known of one instrument's link."""
-
-    spec: MeterSpec
-    port: str
-    serial: str = ""
-    model: str = ""
-    firmware: str = ""
-    state: str = "searching"
-    since_ns: int = 0
-    message: str = ""
-    cure: str = ""
-    link: MeterLink | None = None
-
-    def meter(self) -> dict[str, Any]:
-        """The ``meter`` object of docs/api.md."""
-        return meter_dict(
-            self.spec, serial=self.serial, firmware=self.firmware, port=self.port, model=self.model
-        )
 
 
 @dataclass(slots=True)
@@ -135,7 +110,7 @@ class Bench:
         self.config = config
         self.origin: Origin = origin
         self.clock = clock or AnchoredClock()
-        self.links: dict[str, LinkView] = {}
+        self.links = Links()
         self.unit = Unit()
         self.recall: RecallAnswer | None = None
         self.answers: dict[str, bool] = {}
@@ -175,8 +150,7 @@ class Bench:
 
     def release(self) -> None:
         """Tell every meter's thread to let go; returns at once, ``released`` waits for it."""
-        for link in self._links():
-            link.release()
+        self.links.release()
 
     def stop(self) -> None:
         """Let go of the meters, judge what they still handed over, end the session.
@@ -184,7 +158,7 @@ class Bench:
         A meter that has to be drained is not waited for: nothing it says then counts any more.
         """
         self.release()
-        for link in self._links():
+        for link in self.links.running:
             link.handed_over(HAND_OVER_S)
         self._ended = True
         self._ending.set()
@@ -195,12 +169,7 @@ class Bench:
 
     def released(self, seconds: float) -> bool:
         """Wait until every meter's thread has ended; False when one has not in time."""
-        now_ns = self.clock.clock.monotonic_ns
-        end_ns = now_ns() + int(seconds * NS)
-        return all(link.stop(max(0, end_ns - now_ns()) / NS) for link in self._links())
-
-    def _links(self) -> list[MeterLink]:
-        return [view.link for view in self.links.values() if view.link is not None]
+        return self.links.released(seconds, self.clock.clock.monotonic_ns)
 
     # -- sessions ----------------------------------------------------------------------------
 
@@ -226,7 +195,7 @@ class Bench:
             start_ns = self.clock.now_ns()
             if unit is not None:
                 self.unit = unit
-            main = self.links.get("meter") or self.links.get("battery")
+            main = self.links.main
             session = Session(
                 id=_session_id(start_ns, self.name),
                 origin=self.origin,
@@ -242,7 +211,7 @@ class Bench:
                 chosen,
                 session.meta,
                 start_ns=start_ns,
-                temperature_places=self._places(),
+                temperature_places=self.links.places(),
                 rate_hz=main.spec.rate_hz if main else None,
             )
             self._services.journal.begin_session(session)
@@ -266,7 +235,7 @@ class Bench:
             return
         self._greeted.add((main.spec.key, main.serial))
         found = first_contact(
-            main.spec, self._places(), self.config.position, pipe.session.started_ns
+            main.spec, self.links.places(), self.config.position, pipe.session.started_ns
         )
         self._publish_findings(pipe, pipe.keep(found))
 
@@ -366,8 +335,8 @@ class Bench:
     def take(self, role: str, events: list[Event]) -> None:
         """Gate, journal, and hand over to the pipeline thread."""
         for event in events:
-            if isinstance(event, DeviceInfo):
-                self._device(role, event)
+            if isinstance(event, DeviceInfo) and role in self.links:
+                self.links[role].told(event)
         if self._pipe is None:
             if self._ended or not any(isinstance(e, SampleBlock) and len(e) for e in events):
                 return
@@ -413,24 +382,11 @@ class Bench:
         view = self.links.get(role)
         if view is None:
             return
-        word = str(state.state)
         with self._gate_lock:
-            reconnect = word in ("gone", "searching", "opening", "settling") and view.state in (
-                "streaming",
-                "stale",
-            )
-            view.state, view.since_ns = word, self.clock.now_ns()
-            view.message, view.cure = clean(state.message, 200), clean(state.cure, 200)
-            if reconnect and self._pipe and role in self._pipe.instruments:
+            lost = view.changed(state, self.clock.now_ns())
+            if lost and self._pipe and role in self._pipe.instruments:
                 self._pipe.instruments[role].gate.connected("unplugged")
         self._queue.put(self._publish_state)
-
-    def _device(self, role: str, info: DeviceInfo) -> None:
-        view = self.links.get(role)
-        if view is not None:
-            view.model = clean(info.model or view.model, 60)
-            view.serial = clean(info.serial or view.serial, 60)
-            view.firmware = clean(info.firmware or view.firmware, 40)
 
     # -- the pipeline thread ---------------------------------------------------------------------
 
@@ -562,13 +518,13 @@ class Bench:
         with self._lock:
             now = self.clock.now_ns()
             pipe = self._pipe
-            main = self.links.get("meter") or self.links.get("battery")
+            main = self.links.main
             out: dict[str, Any] = {
                 "name": self.name,
                 "origin": self.origin,
                 "link": self._link_state(),
                 "meter": main.meter() if main else None,
-                "probes": {r: v.meter() for r, v in self.links.items() if v is not main},
+                "probes": self.links.probes(),
                 "position": self.config.position,
                 "unit": unit_dict(self.unit),
                 "recall": self.recall.to_json() if self.recall else None,
@@ -603,50 +559,18 @@ class Bench:
             }
 
     def _link_state(self) -> dict[str, Any]:
-        main = self.links.get("meter") or self.links.get("battery")
-        if main is None:
-            return {"state": "searching", "since_ns": 0, "message": "", "cure": ""}
-        instrument = self._pipe.instruments.get("meter") if self._pipe else None
-        counters = main.link.counters() if main.link else None
-        word = main.state
-        if word == "streaming" and instrument is not None and instrument.gate.settling:
-            word = "settling"
-        return {
-            "state": word,
-            "since_ns": main.since_ns,
-            "message": main.message,
-            "cure": main.cure,
-            "rate_hz": round(counters.rate_hz, 2) if counters else 0.0,
-            "frames": counters.frames if counters else 0,
-            "rejected": counters.rejected if counters else 0,
-            "reconnects": counters.reconnects if counters else 0,
-            "unchecked": not main.spec.checksum,
-        }
+        pipe, role = self._pipe, self.links.main_role
+        instrument = pipe.instruments.get(role) if pipe and role else None
+        return self.links.state(instrument is not None and instrument.gate.settling)
 
     # -- helpers -----------------------------------------------------------------------------
-
-    def _instruments(self) -> list[Any]:
-        return list(self._pipe.instruments.values()) if self._pipe else []
 
     def _register(self, role: str) -> None:
         pipe, view = self._pipe, self.links.get(role)
         if pipe is None or view is None:
             raise InputError(f"bench {self.name} has no instrument {role!r}")
-        position = self.config.position if role == "meter" else "output"
-        gate = Gate.of(
-            view.spec, reversed_=self.config.reversed and role == "meter", position=position
-        )
-        place = role if view.spec.kind == "sensor" and role in PROBES else ""
-        info = {
-            "key": view.spec.key,
-            "model": view.model,
-            "serial": view.serial,
-            "firmware": view.firmware,
-            "maturity": view.spec.maturity,
-            "channels": (f"temp_mc.{place}",) if place else view.spec.channels,
-            "extra": {"port": view.port, "temperature_place": view.spec.temperature_place},
-        }
-        pipe.add(role, gate, info, place=place)
+        gate, place = self.links.gate(role, self.config)
+        pipe.add(role, gate, view.instrument(place), place=place)
 
     def _meta(self, meta: SessionMeta | None) -> SessionMeta:
         unit = self.unit
@@ -658,15 +582,6 @@ class Bench:
             max_w=base.max_w or unit.max_w,
             chemistry=base.chemistry or unit.chemistry,
         )
-
-    def _places(self) -> frozenset[str]:
-        places = set()
-        for role, view in self.links.items():
-            if role in PROBES:
-                places.add(role)
-            elif view.spec.temperature_place:
-                places.add(view.spec.temperature_place)
-        return frozenset(places)
 
     def _recheck(self, pipe: SessionPipe) -> None:
         if not self.unit.known:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from denchi import __version__
 from denchi.clock import NS, SYSTEM, AnchoredClock, Clock, iso
 from denchi.config import BenchConfig, Settings
-from denchi.daemon.bench import Bench, LinkView, Services
+from denchi.daemon.bench import Bench, Services
 from denchi.daemon.hub import Hub
 from denchi.daemon.lines import finding_line
+from denchi.daemon.links import LinkView
 from denchi.daemon.standing import Standing
 from denchi.errors import DenchiError
 from denchi.model import Finding, Origin, Unit
