@@ -44,11 +44,11 @@ class ToldWait(threading.Event):
 
 
 class ToldTail(TailFile):
-    """The open tail; says when a commit is on its way to the disk and when it is there."""
+    """The open tail; says when samples are on their way to the system and when it has them."""
 
-    def append(self, frames: Sequence[Frame]) -> int:
+    def write(self, frames: Sequence[Frame]) -> int:
         tell("c", time.monotonic_ns())
-        written = super().append(frames)
+        written = super().write(frames)
         if frames:
             tell("d", time.monotonic_ns(), int(frames[-1].block.columns["vbus_uv"][-1]))
         return written

@@ -19,7 +19,8 @@ def _write(path: Path, frames: list[Frame], generation: int = 1) -> None:
     file.restart(generation)
     for frame in frames:
         assert file.room(10_000)
-        file.append([frame])
+        file.write([frame])
+        file.sync()
     file.close()
 
 
@@ -83,7 +84,8 @@ def test_space_is_there_before_it_is_needed(tmp_path: Path) -> None:
     assert size >= tail.FIRST_BYTES
     assert not file.room(3 << 20)
     for i in range(50):
-        file.append([Frame(i, 1, numbered(i, 1))])
+        file.write([Frame(i, 1, numbered(i, 1))])
+        file.sync()
     assert (tmp_path / "tail-0.bin").stat().st_size == size
     file.close()
 

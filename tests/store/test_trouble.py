@@ -12,6 +12,7 @@ import pytest
 
 from denchi.clock import FakeClock
 from denchi.model import Gap
+from denchi.store import tail
 from denchi.store.journal import Journal
 from denchi.store.memory import Memory
 from denchi.store.reader import JournalReader
@@ -78,29 +79,58 @@ def test_a_refusing_database(tmp_path: Path, code: int) -> None:
         assert numbers(reader, instrument) == list(range(3000))
 
 
+@pytest.mark.parametrize("call", ["write", "sync"])
 def test_a_tail_that_cannot_be_written_keeps_samples_and_their_order(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     with Journal.open(tmp_path, commit_ms=10, seal_s=60) as journal:
         instrument = begin(journal)
         journal.append(instrument, numbered(0, 100))
         journal.flush()
-        real = TailFile.append
+        real = getattr(TailFile, call)
 
-        def refuse(self: TailFile, frames: Any) -> int:
+        def refuse(self: TailFile, *frames: Any) -> int:
             raise OSError(5, "Input/output error")
 
-        monkeypatch.setattr(TailFile, "append", refuse)
+        monkeypatch.setattr(TailFile, call, refuse)
         journal.append(instrument, numbered(100, 100))
         _until(lambda: journal.state().degraded is not None)
         assert journal.state().degraded == "io_error"
-        monkeypatch.setattr(TailFile, "append", real)
+        monkeypatch.setattr(TailFile, call, real)
         journal.append(instrument, numbered(200, 100))
         assert journal.flush(60)
         _until(lambda: journal.state().degraded is None)
         assert journal.state().degraded is None, "nobody appends any more: it sees for itself"
         with JournalReader(tmp_path) as reader:
             assert numbers(reader, instrument) == list(range(300))
+
+
+def test_what_was_written_and_could_not_be_synced_goes_to_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system that refuses a sync may have forgotten what was written before it: the file is no proof any more."""
+    with Journal.open(tmp_path, commit_ms=1000, seal_s=600) as journal:
+        instrument = begin(journal)
+        journal.append(instrument, numbered(0, 100))
+        journal.flush()
+        _until(lambda: not journal._writer._commit_now.is_set())
+        time.sleep(0.05)  # now its thread sleeps until half of the interval is over
+
+        def refuse(self: TailFile) -> None:
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(TailFile, "sync", refuse)
+        journal.append(instrument, numbered(100, 100))
+        _until(lambda: sum(len(f.block) for f in tail.read(tmp_path)) == 200)
+        assert journal.state().degraded is None, "written half-way, before its commit"
+        _until(lambda: journal.state().degraded == "io_error")
+        with JournalReader(tmp_path, tail=list) as reader:  # as if the files had kept nothing
+            _until(lambda: numbers(reader, instrument) == list(range(200)))
+        monkeypatch.undo()
+        _until(lambda: journal.state().degraded is None)
+        assert journal._writer.memory.samples == 0
+    with JournalReader(tmp_path) as reader:
+        assert numbers(reader, instrument) == list(range(200))
 
 
 def test_memory_is_thinned_then_dropped_and_all_of_it_counted() -> None:

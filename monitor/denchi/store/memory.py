@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +49,14 @@ class Memory:
             if not durable:
                 self._only_here.setdefault(frame.instrument, set()).add(frame.seq)
                 self.samples += len(frame.block)
+
+    def doubt(self, frames: Sequence[Frame]) -> None:
+        """Frames that were taken for durable are not: those that are still open are only here."""
+        with self.lock:
+            for frame in frames:
+                if frame in self.open.get(frame.instrument, ()):
+                    self._only_here.setdefault(frame.instrument, set()).add(frame.seq)
+                    self.samples += len(frame.block)
 
     def only_here(self, instrument: int) -> bool:
         """Whether frames of an instrument are only in memory: later ones must not overtake them."""

@@ -83,6 +83,8 @@ class Writer:
         self._active_since_ns: int | None = None
         self._generation = 0
         self._seq = 0
+        self._unsynced: list[Frame] = []
+        """Written into the open tail, and not synced yet."""
         self._to_seal: set[int] = set()
         self._incoming: dict[int, list[SampleBlock]] = {}
         self._incoming_n = 0
@@ -271,18 +273,29 @@ class Writer:
         while True:
             stopping = self._stopping
             due = self.clock.monotonic_ns() + interval - lead
-            try:
-                self._commit(self._take())
-            except Exception as error:
-                log.exception("committing the open tail failed and goes on")
-                self._tail_trouble = f"committing failed: {error}"
+            self._round(synced=True)
             with self._idle:
                 self.ticks += 1
                 self._idle.notify_all()
             if stopping:
                 return
-            self._commit_now.wait(max(0.0, (due - self.clock.monotonic_ns()) / NS))
+            # A kill costs what was not written, a power cut what was not synced, and only a sync wears
+            # the disk. So what came is written half-way too: a thread that is late then still is in time.
+            if not self._wait_until(due - interval // 2) and not self._tail_trouble:
+                self._round(synced=False)
+            self._wait_until(due)
             self._commit_now.clear()
+
+    def _wait_until(self, due_ns: int) -> bool:
+        """Sleep; True when somebody wants a commit now."""
+        return self._commit_now.wait(max(0.0, (due_ns - self.clock.monotonic_ns()) / NS))
+
+    def _round(self, *, synced: bool) -> None:
+        try:
+            self._commit(self._take(), synced=synced)
+        except Exception as error:
+            log.exception("committing the open tail failed and goes on")
+            self._tail_trouble = f"committing failed: {error}"
 
     def _take(self) -> list[Frame]:
         with self._idle:
@@ -309,8 +322,8 @@ class Writer:
             self._last_t[instrument] = int(block.t_ns[-1])
         return block
 
-    def _commit(self, frames: list[Frame]) -> None:
-        """Put frames on disk in the open tail; in memory where that is not possible."""
+    def _commit(self, frames: list[Frame], *, synced: bool) -> None:
+        """Put frames into the open tail, and all of it on disk; in memory where that is not possible."""
         now = self.clock.monotonic_ns()
         since = self._active_since_ns
         if since is not None and now - since >= self.limits.seal_s * NS:
@@ -320,11 +333,11 @@ class Writer:
             for f in frames
             if len(f.block) < DIRECT_SAMPLES and not self.memory.only_here(f.instrument)
         ]
-        written = bool(small) and self._write(small)
-        if self._tail_trouble and not small and self.tails:
+        written = bool(small) and self._write(small, synced)
+        if synced and not small and self.tails and (self._tail_trouble or self._unsynced):
             # Samples that wait in memory go to the database, past the tail: whether the tail works
             # again would never be seen, and "degraded" never end.
-            self._append([])
+            self._append([], True)
         for frame in frames:
             self.memory.add(frame, durable=written and frame in small)
         if frames and self._active_since_ns is None:
@@ -336,28 +349,45 @@ class Writer:
             if self.database.trouble or self._tail_trouble:
                 self.memory.bound(self.database.trouble or "io_error")
 
-    def _write(self, frames: list[Frame]) -> bool:
+    def _write(self, frames: list[Frame], synced: bool) -> bool:
         if not self.tails:
             return False
         size = sum(64 + 4 * len(f.block) * (4 + len(f.block.columns)) for f in frames)
         if not self.tails[self._active].room(size):
             self._flip()
-        if not self.tails[self._active].room(size) or not self._append(frames):
-            return False
-        self.last_commit_ns = self.clock.wall_ns()
-        return True
+        return self.tails[self._active].room(size) and self._append(frames, synced)
 
-    def _append(self, frames: list[Frame]) -> bool:
+    def _append(self, frames: list[Frame], synced: bool) -> bool:
+        """Write, and sync all that was written; False where either is refused."""
+        active = self.tails[self._active]
         try:
-            self.tails[self._active].append(frames)
+            if frames or not self._unsynced:
+                active.write(frames)
+            if synced:
+                active.sync()
         except OSError as error:
             self._tail_trouble = f"the open tail cannot be written: {error.strerror}"
+            doubtful, self._unsynced = self._unsynced, []
+            if (
+                doubtful
+            ):  # a sync that failed has forgotten them: only the database can keep them now
+                self.memory.doubt(doubtful)
+                with self.lock:
+                    self._to_seal.update(f.instrument for f in doubtful)
+                self._work.set()
             return False
-        self._tail_trouble = ""
+        if synced:
+            self._unsynced = []
+            self._tail_trouble = ""
+            self.last_commit_ns = self.clock.wall_ns()
+        else:
+            self._unsynced += frames
         return True
 
     def _flip(self) -> None:
         """Use the other tail file, once everything in it is sealed; the full one is then sealed."""
+        if self._unsynced:
+            self._append([], True)
         with self.lock:
             if self._to_seal or not self.tails or not self.tails[1 - self._active].room(1):
                 return
