@@ -8,6 +8,7 @@ the same result.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,8 +24,11 @@ FEW: Final = 4
 _CODES: Final = frozenset(
     ("B", "b", *(order + code for order in "<>" for code in ("h", "H", "i", "I")))
 )
-_NUMPY: Final = {"b": "i1", "B": "u1", "h": "i2", "H": "u2", "i": "i4", "I": "u4"}
+_FLOATS: Final = frozenset(("<f", ">f"))
+_NUMPY: Final = {"b": "i1", "B": "u1", "h": "i2", "H": "u2", "i": "i4", "I": "u4", "f": "f4"}
 _FITS: Final = 2**31
+_BELIEVED: Final = 1e6
+"""Further from zero no number of a meter is: in volts, amperes or degrees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,43 @@ def value(name: str, at: int, code: str, scale: int = 1, **more: object) -> Valu
 
 
 @dataclass(frozen=True, slots=True)
+class Real:
+    """A channel of one 4-byte float in SI units (V, A, degC), rounded to counts once, half to even.
+
+    ``none``: values that say "not measured"; ``least``: what is below it is no measurement either, as is
+    what is no number.
+    """
+
+    name: str
+    at: int
+    code: str
+    """``<f`` or ``>f``."""
+    none: tuple[float, ...] = ()
+    least: float = -_BELIEVED
+
+    @property
+    def per_si(self) -> int:
+        """Counts per SI unit."""
+        return channel(self.name).per_si
+
+    def counted(self, read: float) -> int:
+        """The count of one value."""
+        if not -_BELIEVED < read < _BELIEVED or read < self.least or read in self.none:
+            return MISSING
+        return round(read * self.per_si)
+
+    def column(self, field: NDArray[np.floating]) -> Int64s:
+        """Counts (n,) of a run."""
+        with np.errstate(invalid="ignore"):  # a NaN that signals does so when it is widened
+            read = field.astype(np.float64)
+            good = (np.abs(read) < _BELIEVED) & (read >= self.least)
+            for value_ in self.none:
+                good &= read != value_
+            counted: Int64s = np.rint(np.where(good, read * self.per_si, MISSING)).astype(np.int64)
+        return counted
+
+
+@dataclass(frozen=True, slots=True)
 class _Step:
     """A value with the places of its parts among the unpacked integers."""
 
@@ -81,17 +122,21 @@ class _Step:
     """Every possible product fits int32."""
 
 
+@dataclass(frozen=True, slots=True)
+class _RealStep:
+    """A float with its place among the unpacked numbers."""
+
+    of: Real
+    at: int
+
+
 class Table:
     """Reads frames of at least ``length`` bytes; raises ``LocalProtocolError`` for a wrong declaration."""
 
-    def __init__(self, length: int, *values: Value, flag: Quality = Quality.NONE) -> None:
-        parts = sorted(
-            {p for v in values for p in (*v.parts, *((v.minus[0],) if v.minus else ()))},
-            key=lambda p: (p.at, p.code),
-        )
-        places = sorted({(p.at, p.code) for p in parts})
+    def __init__(self, length: int, *values: Value | Real, flag: Quality = Quality.NONE) -> None:
+        places = sorted({place for v in values for place in _places(v)})
         for at, code in places:
-            if code not in _CODES or at < 0 or at + struct.calcsize(code) > length:
+            if at < 0 or at + struct.calcsize(code) > length:
                 raise LocalProtocolError(f"no field {code!r} at {at} in {length} bytes")
         for one in values:
             channel(one.name)
@@ -108,7 +153,10 @@ class Table:
                 "itemsize": length,
             }
         )  # fmt: skip
-        self._steps = tuple(_step(v, index) for v in values)
+        self._steps = tuple(
+            _RealStep(v, index[v.at, v.code]) if isinstance(v, Real) else _step(v, index)
+            for v in values
+        )
         self._flag = int(flag)
 
     def block(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
@@ -138,11 +186,15 @@ class Table:
 
     def _read(self, data: bytes, first: int) -> tuple[list[int], int]:
         if self._whole is not None:
-            raw: list[int] | tuple[int, ...] = self._whole.unpack_from(data, first)
+            raw: Sequence[int] = self._whole.unpack_from(data, first)
         else:
             raw = [u.unpack_from(data, first + at)[0] for u, at in zip(self._unpack, self._places, strict=True)]  # fmt: skip
         row, flag = [], self._flag
         for step in self._steps:
+            if isinstance(step, _RealStep):
+                counted = step.of.counted(raw[step.at])
+                row.append(counted if -_FITS < counted < _FITS else MISSING)
+                continue
             if step.plain:
                 counted = raw[step.at[0][0]] * step.of.scale
             else:
@@ -166,6 +218,11 @@ class Table:
         columns: dict[str, Int32s] = {}
         for name, step in zip(self.names, self._steps, strict=True):
             column = np.empty(n, np.int32)
+            if isinstance(step, _RealStep):
+                counted = step.of.column(fields[f"f{step.at}"])
+                column[:] = np.where(np.abs(counted) < _FITS, counted, MISSING)
+                columns[name] = column
+                continue
             field, scale = fields[f"f{step.at[0][0]}"], step.of.scale
             if not step.plain or not (step.narrow or _small(field, scale)):
                 _column(step, fields, column, quality)
@@ -175,6 +232,18 @@ class Table:
                 np.multiply(field, np.int32(scale), out=column, casting="unsafe", dtype=np.int32)
             columns[name] = column
         return columns, quality
+
+
+def _places(v: Value | Real) -> list[tuple[int, str]]:
+    """Offsets and codes of what a channel is made of. Raises ``LocalProtocolError`` for a code of another kind."""
+    parts = [v] if isinstance(v, Real) else [*v.parts, *((v.minus[0],) if v.minus else ())]
+    known = _FLOATS if isinstance(v, Real) else _CODES
+    for part in parts:
+        if part.code not in known:
+            raise LocalProtocolError(
+                f"{v.name}: no field {part.code!r}; one of {', '.join(sorted(known))}"
+            )
+    return [(part.at, part.code) for part in parts]
 
 
 def _joined(places: list[tuple[int, str]]) -> struct.Struct | None:
@@ -201,7 +270,7 @@ def _step(v: Value, index: dict[tuple[int, str], int]) -> _Step:
     return _Step(v, at, minus, plain, widest < _FITS)
 
 
-def _counted(step: _Step, raw: list[int] | tuple[int, ...]) -> int | None:
+def _counted(step: _Step, raw: Sequence[int]) -> int | None:
     v = step.of
     total = 0
     for i, weight in step.at:

@@ -36,6 +36,14 @@ def test_rows_agree_with_single_frames(name: str, data: st.DataObject) -> None:
     assert crc.of_rows(rows).tolist() == [crc.of(frame) for frame in frames]
 
 
+@pytest.mark.parametrize("name", ["CRC8_FNIRSI", "CRC8_SMBUS", "CRC16_MODBUS"])
+@given(frame=st.binary(max_size=70))
+def test_two_bytes_at_a_time_say_what_one_at_a_time_says(name: str, frame: bytes) -> None:
+    crc: Crc = getattr(checksum, name)
+    assert crc.of.__func__ is Crc.by_pairs  # type: ignore[attr-defined]
+    assert crc.by_pairs(frame) == crc.by_table(frame)
+
+
 def test_a_long_run_is_cut_without_a_seam() -> None:
     rows = np.random.default_rng(1).integers(0, 256, (1500, 12), np.uint8)
     got = checksum.CRC32.of_rows(rows)

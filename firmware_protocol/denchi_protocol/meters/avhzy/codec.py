@@ -11,6 +11,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from denchi_protocol.checksum import xor8
 from denchi_protocol.codec import (
     Action,
     Closing,
@@ -28,7 +29,8 @@ from denchi_protocol.devclock import DeviceClock
 from denchi_protocol.fields import check_run, split_where, unsigned
 from denchi_protocol.framing import MORE, Framer, Junk, Verdict
 from denchi_protocol.polling import MS, Poller
-from denchi_protocol.samples import Int64s, SampleBlock, to_column
+from denchi_protocol.samples import Int64s, SampleBlock
+from denchi_protocol.table import Real, Table
 
 START, END = 0xA5, 0x5A
 STOP_PREFIX: Final = bytes.fromhex("a5040000000107")
@@ -44,10 +46,7 @@ LOST_NS: Final = 20 * MS
 
 def command(payload: bytes) -> bytes:
     """Frame a payload: A5, length, payload, XOR, 5A."""
-    xor = 0
-    for byte in payload:
-        xor ^= byte
-    return struct.pack("<BI", START, len(payload)) + payload + bytes((xor, END))
+    return struct.pack("<BI", START, len(payload)) + payload + bytes((xor8(payload), END))
 
 
 def _rule(view: bytes) -> Verdict:
@@ -58,14 +57,22 @@ def _rule(view: bytes) -> Verdict:
         return 1, "no believable length"
     if len(view) < length + 7:
         return MORE
-    xor = 0
-    for byte in view[5 : length + 5]:
-        xor ^= byte
     if view[length + 6] != END:
         return length + 7, "no end byte"
-    if view[length + 5] != xor:
+    if view[length + 5] != xor8(view[5 : length + 5]):
         return length + 7, "wrong checksum"
     return length + 7, ""
+
+
+_BELIEVABLE: Final = 2**53 - 1
+TABLE: Final = Table(SHORTEST_SAMPLE + 7, Real("vbus_uv", 9, "<f"), Real("ibus_ua", 13, "<f"))
+TEXT_TABLE: Final = Table(
+    20,
+    *(
+        Real(n, 4 * i, "<f")
+        for n, i in (("vbus_uv", 0), ("ibus_ua", 1), ("dp_uv", 3), ("dm_uv", 4))
+    ),
+)
 
 
 def _check_rows(rows: Frames) -> NDArray[np.bool_]:
@@ -136,14 +143,7 @@ class AvhzyCodec:
     def decode_run(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
         """Decode checked sample frames of one length (n, length); ``ibus_ua`` has the meter's sign."""
         check_run(frames, t_ns)
-        values = np.ascontiguousarray(frames[:, 9:17]).view("<f4").astype(np.float64)
-        return SampleBlock(
-            t_ns,
-            {
-                "vbus_uv": to_column(values[:, 0], "vbus_uv"),
-                "ibus_ua": to_column(values[:, 1], "ibus_ua"),
-            },
-        )
+        return TABLE.block(frames, t_ns)
 
     def _begin(self, state: Literal["stop", "start", "stream", "closing", "closed"]) -> None:
         self._state, self._tries, self._due_ns = state, 0, None
@@ -166,8 +166,16 @@ class AvhzyCodec:
     def _samples(self, run: Frames, t_ns: int) -> list[Event]:
         events: list[Event] = []
         end = run.shape[1] - 2
+        if len(run) == 1 and self._device_ns is not None:
+            now = int.from_bytes(run[0, end - 8 : end].tobytes(), "little") & _BELIEVABLE
+            if now * 1000 - self._device_ns <= LOST_NS:  # the usual live sample, without arrays
+                self._device_ns = now * 1000
+                stamps = self._clock.stamps(np.array((self._device_ns,), np.int64), t_ns)
+                self._stamp_ns = int(stamps[0])
+                self._streams(t_ns)
+                return [self.decode_run(run, stamps)]
         # A count of microseconds cannot reach 2**53 in a century: what does is masked, not believed.
-        device_ns = (unsigned(run, end - 8, 8, little=True) & (2**53 - 1)) * 1000
+        device_ns = (unsigned(run, end - 8, 8, little=True) & _BELIEVABLE) * 1000
         stamps = self._clock.stamps(device_ns, t_ns)
         before = np.concatenate(
             ([device_ns[0] if self._device_ns is None else self._device_ns], device_ns)
@@ -180,10 +188,13 @@ class AvhzyCodec:
             )
         self._device_ns, self._stamp_ns = int(device_ns[-1]), int(stamps[-1])
         events.append(self.decode_run(run, stamps))
+        self._streams(t_ns)
+        return events
+
+    def _streams(self, t_ns: int) -> None:
         if self._state in ("start", "stream"):
             self._state = "stream"
             self._due_ns = t_ns + 1500 * MS
-        return events
 
 
 # -- CT-2: text request, five floats ----------------------------------------------------------
@@ -248,6 +259,4 @@ class TextCodec:
     def decode_run(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
         """Decode readings (n, 20): five little-endian floats V, A, W, D+, D-."""
         check_run(frames, t_ns)
-        values = np.ascontiguousarray(frames).view("<f4").astype(np.float64)
-        names = {"vbus_uv": 0, "ibus_ua": 1, "dp_uv": 3, "dm_uv": 4}
-        return SampleBlock(t_ns, {n: to_column(values[:, at], n) for n, at in names.items()})
+        return TEXT_TABLE.block(frames, t_ns)

@@ -13,17 +13,11 @@ from numpy.typing import NDArray
 
 from denchi_protocol.checksum import CRC16_MODBUS, sum8
 from denchi_protocol.codec import Action, Closing, Done, Event, Frames, Rejected, Send, Wait
-from denchi_protocol.fields import check_run, counts, signed
+from denchi_protocol.fields import check_run
 from denchi_protocol.framing import MORE, Framer, Junk, Verdict
 from denchi_protocol.polling import MS
-from denchi_protocol.samples import (
-    TIME_STEP_NS,
-    Floats,
-    Int64s,
-    Quality,
-    SampleBlock,
-    to_column,
-)
+from denchi_protocol.samples import TIME_STEP_NS, Int64s, Quality, SampleBlock
+from denchi_protocol.table import Real, Table, value
 
 REPORT: Final = 64
 ASK_EVERY_NS: Final = 200 * MS
@@ -76,6 +70,26 @@ def _head(rows: Frames, head: bytes) -> NDArray[np.bool_]:
     return good
 
 
+KM_TABLE: Final = Table(
+    REPORT,
+    value("vbus_uv", 6, "<i"),
+    value("ibus_ua", 10, "<i"),
+    value("dp_uv", 18, "<i", 1000),
+    value("dm_uv", 22, "<i", 1000),
+    value("temp_mc.meter", 34, "<h", 100),
+    flag=Quality.UNCHECKED,
+)
+FL_TABLE: Final = Table(
+    REPORT,
+    *(
+        Real(name, 3 + 4 * place, ">f")
+        for name, place in (
+            ("vbus_uv", 0), ("ibus_ua", 1), ("dp_uv", 3), ("dm_uv", 4), ("temp_mc.meter", 5),
+        )
+    ),
+)  # fmt: skip
+
+
 def _check_km(rows: Frames) -> NDArray[np.bool_]:
     """Sample reports only: the others are judged alone."""
     good = _head(rows, _SAMPLE)
@@ -109,7 +123,9 @@ class _Listener:
                 self._measured(run, t_ns, events)
                 run = []
                 events.append(Rejected(t_ns, piece.reason, piece.data))
-            elif not self._ignored:
+            elif not self._ignored or (
+                len(piece) == 1 and not piece[0].tobytes().startswith(self._ignored)
+            ):
                 run.append(piece)
             elif len(kept := piece[~_head(piece, self._ignored)]):
                 run.append(kept)
@@ -122,6 +138,10 @@ class _Listener:
         frames = run[0] if len(run) == 1 else np.concatenate(run)
         n = len(frames)
         floor = t_ns - 1000 * MS if self._last_ns is None else self._last_ns
+        if n == 1:  # the usual live report, without arrays
+            self._last_ns = max(t_ns, floor + TIME_STEP_NS)
+            events.append(self.decode_run(frames, np.array((self._last_ns,), np.int64)))
+            return
         step = min(max((t_ns - floor) // n, TIME_STEP_NS), 2 * MS)
         stamps = t_ns - step * np.arange(n - 1, -1, -1, dtype=np.int64)
         stamps = np.maximum(stamps, floor + TIME_STEP_NS * np.arange(1, n + 1, dtype=np.int64))
@@ -153,14 +173,7 @@ class Km001Codec(_Listener):
         A second pair differs a little from the first; what it measures is not known.
         """
         check_run(frames, t_ns)
-        columns = {
-            "vbus_uv": counts(signed(frames, 6, 4, little=True)),
-            "ibus_ua": counts(signed(frames, 10, 4, little=True)),
-            "dp_uv": counts(signed(frames, 18, 4, little=True) * 1000),
-            "dm_uv": counts(signed(frames, 22, 4, little=True) * 1000),
-            "temp_mc.meter": counts(signed(frames, 34, 2, little=True) * 100),
-        }
-        return SampleBlock(t_ns, columns, np.full(len(frames), Quality.UNCHECKED, np.uint16))
+        return KM_TABLE.block(frames, t_ns)
 
 
 class Fl001Codec(_Listener):
@@ -176,14 +189,4 @@ class Fl001Codec(_Listener):
     def decode_run(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
         """Decode checked reports (n, 64) of seven big-endian floats; the power is not taken."""
         check_run(frames, t_ns)
-        names = ("vbus_uv", "ibus_ua", "", "dp_uv", "dm_uv", "temp_mc.meter")
-        columns = {
-            name: to_column(_float(frames, 3 + 4 * k), name) for k, name in enumerate(names) if name
-        }
-        return SampleBlock(t_ns, columns)
-
-
-def _float(frames: Frames, at: int) -> Floats:
-    values = np.ascontiguousarray(frames[:, at : at + 4]).view(">f4")[:, 0].astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        return np.where(np.abs(values) < 1e6, values, np.nan)
+        return FL_TABLE.block(frames, t_ns)

@@ -35,6 +35,7 @@ from denchi_protocol.samples import (
     Int64s,
     SampleBlock,
 )
+from denchi_protocol.table import FEW, Real, Table, value
 
 MS: Final = 1_000_000
 REPORT: Final = 64
@@ -60,6 +61,22 @@ _ORDER: Final = {
 }  # fmt: skip
 _LIMIT: Final = np.minimum(2.0**31, 1e6 * _PER_SI)
 """What an int32 holds, and what is no number of this meter."""
+
+
+_PROBE: Final = "temp_mc.case"
+"""Under this name the table reads the probe, wherever it was put."""
+TABLE: Final = Table(
+    REPORT,
+    Real("vbus_uv", 46, "<f"),
+    Real("ibus_ua", 50, "<f"),
+    Real("dp_uv", 30, "<f"),
+    Real("dm_uv", 34, "<f"),
+    Real("temp_mc.meter", 38, "<f", none=(NOT_MEASURED_C,)),
+    value("cc1_uv", 55, "B", 100_000),
+    value("cc2_uv", 56, "B", 100_000),
+    Real(_PROBE, 42, "<f", least=NO_PROBE_C),
+)
+"""The same as ``_decode`` reads, for reports that come alone."""
 
 
 def _milliseconds() -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
@@ -229,6 +246,14 @@ class WitrnCodec:
         exactly 25.0 degC (models without a sensor), the probe's where none is plugged in.
         """
         check_run(frames, t_ns)
+        if len(frames) <= FEW:
+            columns, quality = TABLE.few(frames)
+            for i, report in enumerate(frames):
+                # Reserved on older models: both zero is taken for that, never for two measured zeros.
+                if not report[55] and not report[56]:
+                    columns["cc1_uv"][i] = columns["cc2_uv"][i] = MISSING
+            columns[self._probe] = columns.pop(_PROBE)
+            return SampleBlock.trusted(t_ns, columns, quality)
         out = np.empty((len(_ORDER) + 1, len(frames)), np.int32)
         # In slices that stay in the processor's cache: large intermediate arrays cost their pages.
         with np.errstate(invalid="ignore"):
