@@ -21,6 +21,9 @@ STEP: Final[Mapping[str, int]] = {"uV": 3_000_000, "uA": 2_000_000, "mdegC": 15_
 """How far two reports may lie apart without a third: the steps of the ingest gate."""
 
 
+_UNCHECKED: Final = np.uint16(Quality.UNCHECKED)
+
+
 class Confirm:
     """Passes blocks on, jumps only when confirmed; marks all as unchecked."""
 
@@ -30,9 +33,7 @@ class Confirm:
 
     def pass_on(self, block: SampleBlock, t_ns: int) -> list[Event]:
         """Events that ``block`` (n >= 1 samples) leads to."""
-        unchecked = SampleBlock.trusted(
-            block.t_ns, dict(block.columns), block.quality | np.uint16(Quality.UNCHECKED)
-        )
+        unchecked = SampleBlock.trusted(block.t_ns, dict(block.columns), block.quality | _UNCHECKED)
         if len(block) == 1:
             return self._one(unchecked, t_ns)
         agrees = self._agreeing(unchecked)

@@ -375,8 +375,14 @@ class Mixed(NamedTuple):
     @classmethod
     def of(cls, data: bytes, pieces: Sequence[_Span | _Walk]) -> Mixed:
         """The frames of ``pieces``, which stand in ``data``."""
-        walks = [piece if isinstance(piece, _Walk) else piece.walk() for piece in pieces]
         whole = np.frombuffer(data, np.uint8)
+        alone = [(p.start, p.size) for p in pieces if isinstance(p, _Span) and p.end - p.start == p.size]  # fmt: skip
+        if len(alone) == len(
+            pieces
+        ):  # what a live read brings: a frame, or a few of different lengths
+            starts, sizes = np.array(alone, np.intp).T
+            return cls(whole, starts, sizes)
+        walks = [piece if isinstance(piece, _Walk) else piece.walk() for piece in pieces]
         if len(walks) == 1:
             return cls(whole, *walks[0])
         starts, sizes = (np.concatenate(each) for each in zip(*walks, strict=True))

@@ -158,6 +158,13 @@ class Table:
             for v in values
         )
         self._flag = int(flag)
+        self._simple = tuple(
+            (step.at[0][0], step.of.scale)
+            for step in self._steps
+            if isinstance(step, _Step) and step.plain and step.narrow
+        )
+        if len(self._simple) < len(self._steps):
+            self._simple = ()
 
     def block(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
         """The samples of ``frames`` (n >= 1, at least ``length``) at ``t_ns`` (n,)."""
@@ -189,6 +196,8 @@ class Table:
             raw: Sequence[int] = self._whole.unpack_from(data, first)
         else:
             raw = [u.unpack_from(data, first + at)[0] for u, at in zip(self._unpack, self._places, strict=True)]  # fmt: skip
+        if self._simple:
+            return [raw[i] * scale for i, scale in self._simple], self._flag
         row, flag = [], self._flag
         for step in self._steps:
             if isinstance(step, _RealStep):

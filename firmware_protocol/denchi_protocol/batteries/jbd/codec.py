@@ -256,7 +256,9 @@ class JbdCodec:
         if not _fits(frame):
             return [Rejected(t_ns, "lengths inside the reply disagree", frame)]
         events: list[Event] = []
-        block = self.decode_run(as_frames(frame), self._clock.stamps(1, t_ns))
+        probes = frame[26] if frame[1] == BASIC else 0
+        of = table(frame[1], frame[3], probes)
+        block = of.block(as_frames(frame), self._clock.stamps(1, t_ns))
         if block.columns:
             events.append(block)
         if frame[1] == BASIC and self._news.one(frame, t_ns):

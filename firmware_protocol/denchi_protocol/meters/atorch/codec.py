@@ -165,7 +165,7 @@ class AtorchCodec:
         ]
         if self._px_ns is not None and t_ns - self._px_ns <= PX_FRESH_NS:
             return [mark for _, mark in told]
-        block = self.decode_run(frames, self._clock.stamps(len(frames), t_ns))
+        block = TABLES[int(frames[0, 3])].block(frames, self._clock.stamps(len(frames), t_ns))
         if self._tokens.fitted:
             return in_order(block, told)
         events: list[Event] = []

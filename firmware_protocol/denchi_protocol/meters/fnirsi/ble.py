@@ -246,8 +246,9 @@ class FnirsiBleCodec:
         for kind, segment in self._cycle.items():
             at, length = _PLACES[kind]
             frame[at : at + length] = segment
+        of = table(sum(_BITS[kind] for kind in self._cycle))
         self._cycle = {}
-        return [self.decode_run(as_frames(bytes(frame)), self._clock.stamps(1, t_ns))]
+        return [of.block(as_frames(bytes(frame)), self._clock.stamps(1, t_ns))]
 
     def decode_run(self, frames: Frames, t_ns: Int64s) -> SampleBlock:
         """Decode cycles (n, 45): segments 04, 05, 06, 07 as on the wire, zero where there was none.

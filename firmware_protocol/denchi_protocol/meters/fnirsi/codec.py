@@ -26,7 +26,7 @@ from denchi_protocol.codec import (
 from denchi_protocol.fields import check_run, split_where
 from denchi_protocol.framing import MORE, Framer, Junk, Verdict
 from denchi_protocol.meters.fnirsi.stamps import spread
-from denchi_protocol.samples import MISSING, Int64s, Quality, SampleBlock
+from denchi_protocol.samples import MISSING, Int32s, Int64s, Quality, SampleBlock
 from denchi_protocol.table import Table, value
 
 MS: Final = 1_000_000
@@ -170,16 +170,19 @@ class FnirsiCodec:
 
     def _measured(self, frames: Frames, t_ns: int, events: list[Event]) -> None:
         n = len(frames)
-        back = np.arange(n - 1, -1, -1, dtype=np.int64) if n > 1 else np.zeros(1, np.int64)
-        arrival = t_ns - back * (SAMPLES * SAMPLE_STEP_NS)
-        if self._last_frame_ns is not None and arrival[0] <= self._last_frame_ns:
+        if n == 1:
+            arrival = np.array((t_ns,), np.int64)
+        else:
+            back = np.arange(n - 1, -1, -1, dtype=np.int64)
+            arrival = t_ns - back * (SAMPLES * SAMPLE_STEP_NS)
+        if self._last_frame_ns is not None and int(arrival[0]) <= self._last_frame_ns:
             # They waited somewhere on the way: they share the time since the frame before.
             step = max(t_ns - self._last_frame_ns, 0) // n
             arrival = self._last_frame_ns + step * np.arange(1, n + 1, dtype=np.int64)
-        block = self._decoded(frames, arrival, self._last_frame_ns)
+        block, whole = self._decoded(frames, arrival, self._last_frame_ns)
         self._last_frame_ns = int(block.t_ns[-1])
-        bad = block.quality == _NOT_MEASURED
-        if bad.any():
+        if not whole:
+            bad = block.quality == _NOT_MEASURED
             events.extend(
                 Rejected(t_ns, "values that cannot be", frames[i].tobytes())
                 for i in np.flatnonzero(bad[::SAMPLES])
@@ -195,14 +198,16 @@ class FnirsiCodec:
         been seen in the place of a measurement). Current is unsigned, as the meter has it.
         """
         check_run(frames, t_ns)
-        return self._decoded(frames, t_ns, None)
+        return self._decoded(frames, t_ns, None)[0]
 
-    def _decoded(self, frames: Frames, t_ns: Int64s, previous_ns: int | None) -> SampleBlock:
+    def _decoded(
+        self, frames: Frames, t_ns: Int64s, previous_ns: int | None
+    ) -> tuple[SampleBlock, bool]:
+        """The samples, and whether all of them can be."""
         inside = np.ascontiguousarray(frames[:, 2 : 2 + SAMPLES * _SAMPLE])
         columns, quality = _TABLE.read(inside.reshape(-1, _SAMPLE))
-        if not all(
-            low <= columns[n].min() and columns[n].max() <= high for n, low, high in _LIMITS
-        ):
+        whole = all(_within(columns[n], low, high) for n, low, high in _LIMITS)
+        if not whole:
             outside = [(columns[n] < low) | (columns[n] > high) for n, low, high in _LIMITS]
             wrong = (outside[0] | outside[1]).reshape(-1, SAMPLES).any(axis=1).repeat(SAMPLES)
             quality[wrong] = _NOT_MEASURED
@@ -210,4 +215,11 @@ class FnirsiCodec:
                 name: np.where(wrong, np.int32(MISSING), values) for name, values in columns.items()
             }
         stamps = spread(t_ns, SAMPLES, SAMPLE_STEP_NS, previous_ns)
-        return SampleBlock.trusted(stamps, columns, quality)
+        return SampleBlock.trusted(stamps, columns, quality), whole
+
+
+def _within(column: Int32s, low: int, high: int) -> bool:
+    if len(column) <= SAMPLES:  # of one frame: cheaper than a reduction of an array
+        values = column.tolist()
+        return bool(low <= min(values) and max(values) <= high)
+    return bool(low <= column.min() and column.max() <= high)

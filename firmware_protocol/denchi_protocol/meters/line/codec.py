@@ -298,8 +298,10 @@ def _counts(columns: list[Column] | tuple[Column, ...], values: list[float | Non
 
 def _block(rows: list[Values], t_ns: Int64s) -> SampleBlock:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: np.array([_int32(row.get(name)) for row in rows], np.int32) for name in names}
-    return SampleBlock(t_ns, columns, np.full(len(t_ns), Quality.UNCHECKED, np.uint16))
+    counted = np.array([[_int32(row.get(name)) for name in names] for row in rows], np.int32)
+    columns = {name: counted[:, i] for i, name in enumerate(names)}
+    quality = np.array((Quality.UNCHECKED,) * len(rows), np.uint16)
+    return SampleBlock.trusted(t_ns, columns, quality)
 
 
 def _int32(value: float | None) -> int:

@@ -151,9 +151,12 @@ class TcCodec:
     def _replies(self, frames: Frames, t_ns: int) -> list[Event]:
         plain = self._plain(frames)
         stamps = self._clock.stamps(len(frames), t_ns)
-        changed = np.flatnonzero((plain[1:, IDENTITY] != plain[:-1, IDENTITY]).any(axis=1)) + 1
+        changed: list[int] = []
+        if len(plain) > 1:
+            other = (plain[1:, IDENTITY] != plain[:-1, IDENTITY]).any(axis=1)
+            changed = (np.flatnonzero(other) + 1).tolist()
         told: list[tuple[int, Event]] = []
-        for i in (0, *changed.tolist()):
+        for i in (0, *changed):
             if (info := self._device(plain[i].tobytes(), t_ns)) is not None:
                 told.append((i - 1, info))
         told += [(i, _counters(plain[i].tobytes(), t_ns)) for i in self._news.among(plain, t_ns)]

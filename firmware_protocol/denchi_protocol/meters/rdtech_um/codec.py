@@ -167,8 +167,7 @@ class UmCodec:
                 continue
             self._poller.answered(t_ns)
             model = piece[:, :2].view(_HEAD)[:, 0]
-            cuts = changes(model)
-            for start, end in pairwise(cuts):
+            for start, end in pairwise(changes(model)):
                 events += self._replies(piece[start:end], int(model[start]), t_ns)
         return events
 
@@ -186,7 +185,7 @@ class UmCodec:
         if name != self._known:
             self._known = name
             events.append(DeviceInfo(t_ns, maker="RuiDeng", model=name))
-        block = self.decode_run(frames, self._clock.stamps(len(frames), t_ns))
+        block = TABLES[model].block(frames, self._clock.stamps(len(frames), t_ns))
         told = [(i, _counters(frames[i].tobytes(), t_ns)) for i in self._news.among(frames, t_ns)]
         for part in in_order(block, told):
             if isinstance(part, SampleBlock):
