@@ -25,8 +25,17 @@ def check_run(frames: Frames, t_ns: Int64s) -> None:
         raise LocalProtocolError(f"a run is (n, length) frames with n stamps, not {frames.shape}")
 
 
+_WORDS = (2, 4, 8)
+"""Sizes that are read as they stand."""
+
+
 def unsigned(frames: Frames, at: int, size: int, *, little: bool = False) -> Int64s:
     """Unsigned integer of ``size`` bytes (big-endian unless ``little``)."""
+    if size in _WORDS:
+        word = np.ascontiguousarray(frames[:, at : at + size]).view(
+            f"{'<' if little else '>'}u{size}"
+        )
+        return word[:, 0].astype(np.int64)
     order = range(at + size - 1, at - 1, -1) if little else range(at, at + size)
     value = np.zeros(len(frames), np.int64)
     for i in order:

@@ -101,6 +101,12 @@ class Real:
     def column(self, field: NDArray[np.floating]) -> Int64s:
         """Counts (n,) of a run."""
         with np.errstate(invalid="ignore"):  # a NaN that signals does so when it is widened
+            if not self.none and self.least == -_BELIEVED:
+                scaled = np.multiply(field, self.per_si, dtype=np.float64)
+                most = _BELIEVED * self.per_si
+                if scaled.min() > -most and scaled.max() < most:  # no number fails both
+                    plain: Int64s = np.rint(scaled, out=scaled).astype(np.int64)
+                    return plain
             read = field.astype(np.float64)
             good = (np.abs(read) < _BELIEVED) & (read >= self.least)
             for value_ in self.none:
@@ -229,7 +235,9 @@ class Table:
             column = np.empty(n, np.int32)
             if isinstance(step, _RealStep):
                 counted = step.of.column(fields[f"f{step.at}"])
-                column[:] = np.where(np.abs(counted) < _FITS, counted, MISSING)
+                if counted.max() >= _FITS or counted.min() < -_FITS:
+                    counted[np.abs(counted) >= _FITS] = MISSING
+                column[:] = counted
                 columns[name] = column
                 continue
             field, scale = fields[f"f{step.at[0][0]}"], step.of.scale

@@ -14,15 +14,24 @@ The same gate stands before live data and recordings. Vectorised; state is one r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from denchi.model import Gap
 from denchi_protocol.codec import MeterSpec
-from denchi_protocol.samples import MISSING, TIME_STEP_NS, Int64s, Quality, SampleBlock
+from denchi_protocol.samples import (
+    MISSING,
+    TIME_STEP_NS,
+    Int32s,
+    Int64s,
+    Quality,
+    SampleBlock,
+    channel,
+)
 
 NS: Final = 1_000_000_000
 CONSISTENT_BLOCKS: Final = 3
@@ -63,6 +72,15 @@ class Gated:
     """Samples that did not count (settling)."""
 
 
+class _Bounds(NamedTuple):
+    """What a channel's counts may be; ``faults``: its sensor says some faults in the way of readings."""
+
+    low: int
+    high: int
+    step: int
+    faults: bool
+
+
 @dataclass(slots=True)
 class Gate:
     """One instrument's gate. ``sign`` turns the meter's current to positive out of the unit.
@@ -84,6 +102,7 @@ class Gate:
     _good_temp: dict[str, int] = field(default_factory=dict)
     _after_gap: bool = False
     _gap_cause: str = "stalled"
+    _bounds: dict[str, _Bounds] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.connected()
@@ -129,21 +148,56 @@ class Gate:
     # -- values ------------------------------------------------------------------------------
 
     def _plausible(self, block: SampleBlock) -> SampleBlock:
-        for name in block.columns:
-            stem = name.split(".", 1)[0]
-            limit = self.limits.get(name) or self.limits.get(stem)
-            if limit is not None:
-                values = block.si(name)
-                with np.errstate(invalid="ignore"):
-                    block = block.without(
-                        name, (values < limit[0]) | (values > limit[1]), Quality.OUT_OF_RANGE
-                    )
-            if stem == "temp_mc" and self.sensor_faults:
-                block = self._without_fault_codes(block, name)
-        if not self.checked:
-            for name in block.columns:
-                block = self._without_steps(block, name)
+        for name, column in block.columns.items():
+            if not self._usual(name, column):
+                block = self._looked_at(block, name)
         return block
+
+    def _usual(self, name: str, column: Int32s) -> bool:
+        """Whether nothing is to be removed from a column: told by its extremes, without looking at each value."""
+        bounds = self._bounds.get(name) or self._bounds_of(name)
+        if len(column) == 1:
+            low = high = last = first = int(column[0])
+        else:
+            low, high = int(np.minimum.reduce(column)), int(np.maximum.reduce(column))
+            first, last = int(column[0]), int(column[-1])
+        if high == MISSING:  # not measured at all
+            return True
+        if low < bounds.low or high > bounds.high or low == MISSING:
+            return False
+        if bounds.faults and (low <= _ALWAYS_FAULT[0] or low <= _POWER_ON <= high):
+            return False
+        if not self.checked:
+            before = self._raw.get(name, first)
+            if high - low > bounds.step or abs(first - before) > bounds.step:
+                return False
+            self._raw[name] = last
+        if bounds.faults:
+            self._good_temp[name] = last
+        return True
+
+    def _bounds_of(self, name: str) -> _Bounds:
+        stem = name.split(".", 1)[0]
+        limit = self.limits.get(name) or self.limits.get(stem)
+        low, high = MISSING, -MISSING
+        if limit is not None:
+            # In counts the same comparison: a count is the value times a power of ten.
+            per_si = channel(name).per_si
+            low, high = math.ceil(limit[0] * per_si - 1e-6), math.floor(limit[1] * per_si + 1e-6)
+        faults = stem == "temp_mc" and self.sensor_faults
+        made = _Bounds(low, high, _STEP_LIMIT[channel(name).unit], faults)
+        self._bounds[name] = made
+        return made
+
+    def _looked_at(self, block: SampleBlock, name: str) -> SampleBlock:
+        """A column without the values that cannot be."""
+        bounds = self._bounds_of(name)
+        column = block.columns[name]
+        outside = ((column < bounds.low) | (column > bounds.high)) & (column != MISSING)
+        block = block.without(name, outside, Quality.OUT_OF_RANGE)
+        if bounds.faults:
+            block = self._without_fault_codes(block, name)
+        return block if self.checked else self._without_steps(block, name, bounds.step)
 
     def _without_fault_codes(self, block: SampleBlock, name: str) -> SampleBlock:
         column = block.columns[name]
@@ -162,10 +216,7 @@ class Gate:
             self._good_temp[name] = int(column[kept[-1]])
         return block.without(name, bad, Quality.FAULT_CODE)
 
-    def _without_steps(self, block: SampleBlock, name: str) -> SampleBlock:
-        from denchi_protocol.samples import channel
-
-        limit = _STEP_LIMIT[channel(name).unit]
+    def _without_steps(self, block: SampleBlock, name: str, limit: int) -> SampleBlock:
         column = block.columns[name]
         present = np.flatnonzero(column != MISSING)
         if not len(present):
@@ -203,20 +254,24 @@ class Gate:
         if self.rate_hz is None and len(block) > 1:
             period_s = float(np.median(np.diff(block.t_ns))) / NS
             self.rate_hz = 1.0 / period_s if period_s > 0 else None
-        t_ns = self._stamped(block.t_ns)
-        block = block.replace(t_ns=t_ns)
+        t_ns, quality = self._stamped(block.t_ns), block.quality
+        gaps, starts = self._gaps(t_ns)
+        if starts:
+            quality = quality.copy()
+            quality[starts] |= np.uint16(Quality.AFTER_GAP)
+        block = SampleBlock.trusted(t_ns, dict(block.columns), quality)
         if self.sign < 0:
             block = block.negated(("ibus_ua", "pack_ua"))
-        gaps, starts = self._gaps(t_ns)
-        if len(starts):
-            quality = block.quality.copy()
-            quality[starts] |= np.uint16(Quality.AFTER_GAP)
-            block = block.replace(quality=quality)
         self._last_ns = int(t_ns[-1])
         return Gated(block, gaps)
 
     def _stamped(self, t_ns: Int64s) -> Int64s:
         step = TIME_STEP_NS
+        if len(t_ns) == 1:  # one live sample: the same without arrays
+            stamp = (int(t_ns[0]) + step // 2) // step * step
+            if self._last_ns is not None:
+                stamp = max(stamp, self._last_ns + step)
+            return np.array((stamp,), np.int64)
         rounded = (t_ns + step // 2) // step * step
         floor = rounded[0] if self._last_ns is None else max(rounded[0], self._last_ns + step)
         ramp = np.arange(len(rounded), dtype=np.int64) * step
@@ -224,27 +279,27 @@ class Gate:
         stamped: Int64s = np.maximum.accumulate(rounded - ramp) + ramp
         return stamped
 
-    def _gaps(self, t_ns: Int64s) -> tuple[tuple[Gap, ...], Int64s]:
+    def _gaps(self, t_ns: Int64s) -> tuple[tuple[Gap, ...], list[int]]:
         limit_ns = int(stale_after_s(self.rate_hz) * NS)
         gaps: list[Gap] = []
         starts: list[int] = []
+        first, last = int(t_ns[0]), int(t_ns[-1])
         if self._last_ns is None:
             starts.append(0)
-        elif self._after_gap or int(t_ns[0]) - self._last_ns > limit_ns:
+        elif self._after_gap or first - self._last_ns > limit_ns:
             cause = self._gap_cause if self._after_gap else "stalled"
-            gaps.append(Gap(self._last_ns, int(t_ns[0]), cause))
+            gaps.append(Gap(self._last_ns, first, cause))
             starts.append(0)
         self._after_gap = False
-        for i in np.flatnonzero(np.diff(t_ns) > limit_ns):
-            gaps.append(Gap(int(t_ns[i]), int(t_ns[i + 1]), "stalled"))
-            starts.append(int(i) + 1)
-        return tuple(gaps), np.asarray(starts, np.int64)
+        if last - first > limit_ns:  # else there is no room for a gap
+            for i in np.flatnonzero(np.diff(t_ns) > limit_ns).tolist():
+                gaps.append(Gap(int(t_ns[i]), int(t_ns[i + 1]), "stalled"))
+                starts.append(i + 1)
+        return tuple(gaps), starts
 
 
 def _consistent(before: SampleBlock, after: SampleBlock) -> bool:
     """Whether two blocks could follow each other: at least one value, none far from its neighbour."""
-    from denchi_protocol.samples import channel
-
     seen = False
     for name in after.columns:
         a, b = before.si(name), after.si(name)

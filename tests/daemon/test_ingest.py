@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from denchi.ingest import ANY_LIMITS, Gate, stale_after_s
-from denchi_protocol.samples import MISSING, TIME_STEP_NS, Quality, SampleBlock
+from denchi_protocol.samples import MISSING, TIME_STEP_NS, Quality, SampleBlock, same
 
 T0 = 1_750_000_000_000_000_000
 MS = 1_000_000
@@ -117,3 +117,53 @@ def test_stamps_are_strictly_increasing_and_on_the_grid_however_cut(steps, cuts)
     assert (stamps % TIME_STEP_NS == 0).all()
     once = open_gate(rate_hz=100).feed(whole).block
     assert np.array_equal(stamps, once.t_ns)
+
+
+class SlowGate(Gate):
+    """A gate that looks at every value of every column."""
+
+    def _usual(self, name: str, column: object) -> bool:
+        return False
+
+
+_KINDS = {
+    "vbus_uv": (5_000_000, 5_000_001, 9_000_000, 60_000_000, 60_000_001, -1_000_000, -1_000_001, MISSING),
+    "ibus_ua": (0, 1_900_000, 2_000_000, 4_000_001, 12_000_000, -12_000_001, MISSING),
+    "temp_mc.meter": (30_000, 44_999, 45_001, 84_000, 85_000, -60_000, -127_000, -256_000, 200_001, MISSING),
+    "temp_mc.case": (31_000, 85_000, MISSING),
+}  # fmt: skip
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[SampleBlock]:
+    """Blocks of one instrument: usual values, and every kind that the gate removes, at their very limits."""
+    names = draw(st.lists(st.sampled_from(sorted(_KINDS)), min_size=1, unique=True))
+    t_ns, blocks = T0, []
+    for _ in range(draw(st.integers(1, 8))):
+        n = draw(st.integers(1, 4))
+        gaps = draw(st.lists(st.sampled_from((1, 10**6, 10**7, 2_999_999_999, 3_000_100_000, 10**10)), min_size=n, max_size=n))  # fmt: skip
+        stamps = []
+        for gap in gaps:
+            t_ns += gap
+            stamps.append(t_ns)
+        usual = draw(st.booleans())
+        columns = {
+            name: np.array([kinds[0]] * n if usual else draw(st.lists(st.sampled_from(kinds), min_size=n, max_size=n)), np.int32)
+            for name, kinds in ((name, _KINDS[name]) for name in names)
+        }  # fmt: skip
+        blocks.append(SampleBlock(np.array(stamps, np.int64), columns))
+    return blocks
+
+
+@given(streams(), st.booleans(), st.booleans(), st.sampled_from((1, -1)))
+@settings(max_examples=300, deadline=None)
+def test_a_column_told_by_its_extremes_is_told_as_value_by_value(blocks, checked, settle, sign):
+    gates = [make(checked=checked, settle=settle, sign=sign) for make in (Gate, SlowGate)]
+    for block in blocks:
+        one, other = (gate.feed(block) for gate in gates)
+        assert (one.gaps, one.dropped) == (other.gaps, other.dropped)
+        assert (one.block is None) == (other.block is None)
+        if one.block is not None and other.block is not None:
+            assert same(one.block, other.block)
+    assert gates[0]._good_temp == gates[1]._good_temp
+    assert gates[0]._raw == gates[1]._raw

@@ -177,15 +177,15 @@ class AvhzyCodec:
         # A count of microseconds cannot reach 2**53 in a century: what does is masked, not believed.
         device_ns = (unsigned(run, end - 8, 8, little=True) & _BELIEVABLE) * 1000
         stamps = self._clock.stamps(device_ns, t_ns)
-        before = np.concatenate(
-            ([device_ns[0] if self._device_ns is None else self._device_ns], device_ns)
-        )
-        was = np.concatenate(([self._stamp_ns], stamps))
-        for i in np.flatnonzero(np.diff(before) > LOST_NS):
-            lost = int(before[i + 1] - before[i]) // (INTERVAL_MS * MS) - 1
-            events.append(
-                MeterGap(int(was[i]), int(was[i + 1]), lost, "samples missing on the meter's clock")
-            )
+        first = int(device_ns[0]) if self._device_ns is None else self._device_ns
+        before = np.concatenate(((first,), device_ns))
+        steps = before[1:] - before[:-1]
+        if int(steps.max()) > LOST_NS:
+            was = np.concatenate(((self._stamp_ns,), stamps))
+            for i in np.flatnonzero(steps > LOST_NS).tolist():
+                lost = int(steps[i]) // (INTERVAL_MS * MS) - 1
+                reason = "samples missing on the meter's clock"
+                events.append(MeterGap(int(was[i]), int(was[i + 1]), lost, reason))
         self._device_ns, self._stamp_ns = int(device_ns[-1]), int(stamps[-1])
         events.append(self.decode_run(run, stamps))
         self._streams(t_ns)
