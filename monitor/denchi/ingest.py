@@ -274,7 +274,7 @@ class Gate:
             return np.array((stamp,), np.int64)
         rounded = (t_ns + step // 2) // step * step
         floor = rounded[0] if self._last_ns is None else max(rounded[0], self._last_ns + step)
-        ramp = np.arange(len(rounded), dtype=np.int64) * step
+        ramp = _ramp(len(rounded))
         rounded[0] = floor
         stamped: Int64s = np.maximum.accumulate(rounded - ramp) + ramp
         return stamped
@@ -296,6 +296,14 @@ class Gate:
                 gaps.append(Gap(int(t_ns[i]), int(t_ns[i + 1]), "stalled"))
                 starts.append(i + 1)
         return tuple(gaps), starts
+
+
+def _ramp(n: int) -> Int64s:
+    """(n,): a step more for each sample."""
+    return _RAMP[:n] if n <= len(_RAMP) else np.arange(n, dtype=np.int64) * TIME_STEP_NS
+
+
+_RAMP: Final = np.arange(256, dtype=np.int64) * TIME_STEP_NS
 
 
 def _consistent(before: SampleBlock, after: SampleBlock) -> bool:

@@ -50,15 +50,16 @@ class LiveView:
                 i = int(where[-1])
             value = float(column[i]) / channel(name).per_si
             fresh[role, name] = _Last(value, int(block.t_ns[i]), rate_hz)
-        if "vbus_uv" in block.columns and "ibus_ua" in block.columns:
-            tail = block[-1:]
-            power = tail.power_w()
-            if np.isnan(power[0]):
-                tail, power = block, block.power_w()
-            where = np.flatnonzero(~np.isnan(power))
-            if len(where):
-                i = int(where[-1])
-                fresh[role, "power_w"] = _Last(float(power[i]), int(tail.t_ns[i]), rate_hz)
+        volts, amps = fresh.get((role, "vbus_uv")), fresh.get((role, "ibus_ua"))
+        if volts is not None and amps is not None:
+            if volts.t_ns == amps.t_ns:  # as ever: both of the newest sample
+                fresh[role, "power_w"] = _Last(volts.value * amps.value, volts.t_ns, rate_hz)
+            else:
+                power = block.power_w()
+                where = np.flatnonzero(~np.isnan(power))
+                if len(where):
+                    i = int(where[-1])
+                    fresh[role, "power_w"] = _Last(float(power[i]), int(block.t_ns[i]), rate_hz)
         with self._lock:
             self._last.update(fresh)
 
