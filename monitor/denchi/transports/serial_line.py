@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import select
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +22,9 @@ try:
 except ImportError:  # Windows
     _OPENING = (OSError, ValueError)
 # serial.SerialException is an OSError; termios.error is not.
+_WAITS_BY_SELECT = os.name == "posix"
+_AT_ONCE = 4096
+"""What the kernel keeps of a line at most."""
 
 
 def _is_pty(path: str) -> bool:
@@ -51,13 +56,18 @@ class SerialTransport:
             raise _opening(error, locator) from None
 
     def read(self, timeout_s: float) -> bytes:
-        """Everything that has arrived."""
+        """Everything that has arrived; waits up to ``timeout_s`` for the first byte."""
         try:
-            self._port.timeout = max(0.0, timeout_s)
-            data: bytes = self._port.read(1)
-            if data:
-                data += self._port.read(self._port.in_waiting)
-        except (serial.SerialException, OSError, TypeError) as error:
+            if _WAITS_BY_SELECT:
+                # The port's own timeout stays 0: setting it sets the whole line up anew, each time.
+                select.select((self._port,), (), (), max(0.0, timeout_s))
+                data: bytes = self._port.read(_AT_ONCE)
+            else:
+                self._port.timeout = max(0.0, timeout_s)
+                data = self._port.read(1)
+                if data:
+                    data += self._port.read(self._port.in_waiting)
+        except (serial.SerialException, OSError, TypeError, ValueError) as error:
             raise DeviceGone(f"the serial port has gone ({error})", cure="plug it in") from None
         return data
 
