@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import struct
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 import denchi_protocol
 from denchi_protocol.errors import LocalProtocolError
 from denchi_protocol.samples import MISSING, Quality
-from denchi_protocol.table import FEW, Part, Table, Value, value
+from denchi_protocol.table import FEW, Part, Real, Table, Value, value
 
 
 def declared() -> dict[str, Table]:
@@ -58,10 +59,31 @@ def values(draw: st.DrawFn, name: str) -> Value:
     )
 
 
+def reals(name: str) -> st.SearchStrategy[Real]:
+    return st.builds(
+        Real,
+        st.just(name),
+        st.integers(0, LENGTH - 4),
+        st.sampled_from(("<f", ">f")),
+        st.sampled_from(((), (25.0,), (0.0, 1.0))),
+        st.sampled_from((-1e6, -40.0, 0.0)),
+    )
+
+
+FLOATS = st.lists(
+    st.tuples(
+        st.floats(width=32)
+        | st.sampled_from((25.0, -40.0, -40.5, 5.0000005, 2147.4836, 2147.5, 1e6, -1e6, 0.0)),
+        st.sampled_from(("<f", ">f")),
+    ).map(lambda x: struct.pack(x[1], x[0])),
+    max_size=60,
+).map(b"".join)
+
+
 @st.composite
 def tables(draw: st.DrawFn) -> Table:
     names = draw(st.lists(st.sampled_from(("vbus_uv", "ibus_ua", "temp_mc.meter", "cell_uv.7")), min_size=1, unique=True))  # fmt: skip
-    return Table(LENGTH, *(draw(values(name)) for name in names), flag=draw(st.sampled_from((Quality.NONE, Quality.UNCHECKED))))  # fmt: skip
+    return Table(LENGTH, *(draw(values(name) | reals(name)) for name in names), flag=draw(st.sampled_from((Quality.NONE, Quality.UNCHECKED))))  # fmt: skip
 
 
 def both(table: Table, frames: np.ndarray) -> None:
@@ -87,8 +109,8 @@ BYTES = st.lists(
 ).map(b"".join)
 
 
-@given(tables(), BYTES)
-@settings(max_examples=300, deadline=None)
+@given(tables(), BYTES | FLOATS)
+@settings(max_examples=400, deadline=None)
 def test_both_ways_of_any_table_agree(table, data):
     both(table, frames_of(data, LENGTH))
 
@@ -99,6 +121,34 @@ def test_both_ways_of_any_table_agree(table, data):
 def test_both_ways_of_a_familys_table_agree(name, data):
     table = TABLES[name]
     both(table, frames_of(data, table.length))
+
+
+@pytest.mark.parametrize(
+    ("read", "counted"),
+    [
+        (5.125, 5_125_000),
+        (-0.25, -250_000),
+        (25.0, MISSING),
+        (-40.5, MISSING),
+        (float("nan"), MISSING),
+        (float("inf"), MISSING),
+        (1e6, MISSING),
+        (2148.0, MISSING),
+    ],
+)
+def test_a_float_is_rounded_once_or_is_no_measurement(read, counted):
+    table = Table(4, Real("vbus_uv", 0, "<f", none=(25.0,), least=-40.0))
+    frames = np.frombuffer(struct.pack("<f", read) * (FEW + 2), np.uint8).reshape(-1, 4)
+    for way in (table.few, table.many):
+        assert way(frames)[0]["vbus_uv"].tolist() == [counted] * (FEW + 2)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: value("vbus_uv", 0, "<f"), lambda: Real("vbus_uv", 0, "<I")]
+)
+def test_a_code_of_the_other_kind_is_refused(make):
+    with pytest.raises(LocalProtocolError, match="no field"):
+        Table(8, make())
 
 
 def test_a_block_is_the_same_for_few_and_many():
