@@ -84,9 +84,9 @@ async def test_a_good_unit(counter: Callable[..., Counter]) -> None:
         await operator.until(lambda s: "Written:" in s)
         # Its samples, from the list of sessions.
         await operator.pilot.press("2")
-        await operator.until(lambda s: "Example PB-10" in s and "sessions" in s)
+        await operator.until(lambda s: "Example PB-10" in s and "Sessions: " in s)
         await operator.pilot.press("slash", *"SN", "space", *"0001", "enter")
-        await operator.until(lambda s: "1 sessions" in s)
+        await operator.until(lambda s: "Sessions: 1 " in s)
         await operator.pilot.press("e", "1")
         await operator.until(lambda _s: list(Path.cwd().glob("denchi-*-left-*.csv")), 60)
         await operator.pilot.press("q")

@@ -309,7 +309,7 @@ def day_list(today: Sequence[Mapping[str, Any]], width: int) -> Lines:
         for verdict, shape in words.VERDICT_SHAPES.items()
         if (n := sum(str(one.get("verdict")) == verdict for one in today))
     )
-    title = f"{_('Today')} · {_('{n} units').format(n=len(today))} · {counts}"
+    title = f"{_('Today')} · {_('Units: {n}').format(n=len(today))} · {counts}"
     rows = [Content(""), panels.heading(title, width)]
     for one in today:
         verdict = str(one.get("verdict"))
@@ -370,7 +370,7 @@ def day_counts(lines: list[Mapping[str, Any]], width: int) -> Lines:
     for one in lines:
         verdict = str(one.get("verdict"))
         count[verdict] = count.get(verdict, 0) + 1
-    rows.append(line((_("{n} units").format(n=len(lines)), "bold $ink")))
+    rows.append(line((_("Units: {n}").format(n=len(lines)), "bold $ink")))
     for verdict, shape in words.VERDICT_SHAPES.items():
         if count.get(verdict):
             text = fit(f"{shape} {words.verdict(verdict)}", max(8, width - 5))

@@ -92,7 +92,7 @@ class Pd(Page):
         if table.content_size.width != self._wide:  # how much of the content fits has changed
             self._wide = table.content_size.width
             self.fill()
-        count = _("{n} messages").format(n=len(self.shown))
+        count = _("Messages: {n}").format(n=len(self.shown))
         set_title(table, line(f"USB Power Delivery · {count}"))
         one = self.current()
         detail.title(said(one.get("type"), 40) if one else _("message"))
@@ -199,7 +199,7 @@ class Pd(Page):
         count = words.number(bench.state.get("pd_messages"))
         rows += [Content("")]
         rows += styled_lines(
-            _("{n} messages in this session").format(n=int(count or 0)), "$quiet", width
+            _("Messages in this session: {n}").format(n=int(count or 0)), "$quiet", width
         )
         return rows
 

@@ -83,7 +83,7 @@ class Sessions(Page):
         if narrow != self._narrow:
             self._narrow = narrow
             self.fill()
-        set_title(table, line(_("{n} sessions").format(n=len(self.rows))))
+        set_title(table, line(_("Sessions: {n}").format(n=len(self.rows))))
         set_title(table, line((cut(self._foot(), self.size.width - 6), "$quiet")), below=True)
 
     def _foot(self) -> str:

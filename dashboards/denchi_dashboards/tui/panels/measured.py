@@ -134,7 +134,7 @@ def energy(present: Present, bench: BenchView, width: int) -> Lines:
     gap_s = words.number(session.get("gap_s"))
     if gap_s:
         count = int(words.number(session.get("gaps")) or 0)
-        text = _("{n} gaps, {d} not measured").format(n=count, d=words.duration(gap_s))
+        text = _("gaps: {n}, {d} not measured").format(n=count, d=words.duration(gap_s))
         rows.append(line((cut("▲ " + text, width), "$caution")))
     rated = words.number(bench.part("unit").get("rated_wh"))
     if rated and out is not None:

@@ -61,7 +61,7 @@ def system(present: Present, bench: BenchView, width: int) -> Lines:
     )
     rejected = words.number(link.get("rejected"))
     if rejected:
-        rows.append(pair("", _("{n} frames rejected").format(n=int(rejected)), width, 10))
+        rows.append(pair("", _("frames rejected: {n}").format(n=int(rejected)), width, 10))
     for key in ("message", "cure"):
         if said(link.get(key)) and state != "streaming":
             rows += styled_lines(
@@ -97,7 +97,7 @@ def journal_lines(present: Present, width: int) -> Lines:
         rows.append(pair("", _("commit {ms:.0f} ms").format(ms=commit), width, 10))
     lost = words.number(told.get("lost_samples"))
     if lost:
-        rows.append(line(("▲ " + _("{n} samples lost").format(n=int(lost)), "$caution")))
+        rows.append(line(("▲ " + _("samples lost: {n}").format(n=int(lost)), "$caution")))
     return rows
 
 
