@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,42 @@ def test_space_is_there_before_it_is_needed(tmp_path: Path) -> None:
         file.sync()
     assert (tmp_path / "tail-0.bin").stat().st_size == size
     file.close()
+
+
+def test_a_file_is_synced_before_the_other_one_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half-way writes are not synced; no later sync of the other file would make up for that."""
+    dirty: dict[str, bool] = {}
+    changes: list[bool] = []
+    write, sync, restart = TailFile.write, TailFile.sync, TailFile.restart
+
+    def written(self: TailFile, frames: list[Frame]) -> int:
+        dirty[self._path.name] = dirty.get(self._path.name, False) or bool(frames)
+        return write(self, frames)
+
+    def synced(self: TailFile) -> None:
+        sync(self)
+        dirty[self._path.name] = False
+
+    def restarted(self: TailFile, generation: int) -> None:
+        changes.append(any(dirty.values()))
+        restart(self, generation)
+
+    for name, told in (("write", written), ("sync", synced), ("restart", restarted)):
+        monkeypatch.setattr(TailFile, name, told)
+    n = 0
+    with Journal.open(tmp_path, commit_ms=20, seal_s=0.03) as journal:
+        instrument = begin(journal)
+        end = time.monotonic() + 30
+        while len(changes) < 25 and time.monotonic() < end:
+            journal.append(instrument, numbered(n, 5))
+            n += 5
+            time.sleep(0.004)
+    assert len(changes) >= 25
+    assert not any(changes)
+    with JournalReader(tmp_path) as reader:
+        assert numbers(reader, instrument) == list(range(n))
 
 
 def test_a_torn_look_at_the_two_files_is_taken_again(tmp_path: Path, monkeypatch) -> None:

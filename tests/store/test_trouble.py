@@ -123,7 +123,12 @@ def test_what_was_written_and_could_not_be_synced_goes_to_the_database(
         journal.append(instrument, numbered(100, 100))
         _until(lambda: sum(len(f.block) for f in tail.read(tmp_path)) == 200)
         assert journal.state().degraded is None, "written half-way, before its commit"
-        _until(lambda: journal.state().degraded == "io_error")
+        writer = journal._writer
+        with pytest.MonkeyPatch.context() as busy:
+            busy.setattr(writer.database, "transact", lambda op: False)
+            _until(lambda: journal.state().degraded == "io_error")
+            assert writer.memory.samples == 100, "only in memory now, and counted as such"
+            assert not journal.flush(0.2)
         with JournalReader(tmp_path, tail=list) as reader:  # as if the files had kept nothing
             _until(lambda: numbers(reader, instrument) == list(range(200)))
         monkeypatch.undo()
