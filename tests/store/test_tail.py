@@ -114,7 +114,7 @@ def test_a_file_is_synced_before_the_other_one_takes_its_place(
     for name, told in (("write", written), ("sync", synced), ("restart", restarted)):
         monkeypatch.setattr(TailFile, name, told)
     n = 0
-    with Journal.open(tmp_path, commit_ms=20, seal_s=0.03) as journal:
+    with Journal.open(tmp_path, commit_ms=20, seal_s=0.001) as journal:
         instrument = begin(journal)
         end = time.monotonic() + 30
         while len(changes) < 25 and time.monotonic() < end:
