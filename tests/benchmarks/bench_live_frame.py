@@ -1,9 +1,13 @@
-"""One live frame, from ``feed`` to its block, beside the per-sample decoder of the same frame."""
+"""One live frame, from ``feed`` to its block, beside the per-sample decoder of the same frame.
+
+The target is in microseconds, so the least of many short rounds counts: what else the machine does can only
+add to it. Ours and the yardstick go in turn.
+"""
 
 from __future__ import annotations
 
 from benchmarks.bench_decode import FAMILIES, SCENE, T0, Family, count
-from benchmarks.table import Row, versus
+from benchmarks.table import Row, seconds
 from denchi.drivers import registry
 from denchi_protocol.codec import Send, StillScene, Wait
 
@@ -45,7 +49,9 @@ def measured(family: Family, samples: int, rounds: int) -> tuple[float, float, f
         for _, data in said:
             family.yardstick(data)
 
-    mine, yard, _ = versus(ours, theirs, rounds=rounds)
+    mine, yard = float("inf"), float("inf")
+    for _ in range(rounds):
+        mine, yard = min(mine, seconds(ours)), min(yard, seconds(theirs))
     return mine / len(said) * 1e6, yard / len(said) * 1e6, ours() / len(said)
 
 
@@ -55,7 +61,7 @@ def run(*, quick: bool) -> list[Row]:
     for family in FAMILIES:
         if family.key in LEFT_OUT:
             continue
-        us, yard_us, samples = measured(family, 400 if quick else 2000, 3 if quick else 9)
+        us, yard_us, samples = measured(family, 400, 5 if quick else 30)
         rows.append(
             Row(
                 f"one live frame, feed to block, {family.what}",

@@ -230,8 +230,7 @@ class WitrnCodec:
             even = step > 0 and abs(step - (t_ns - last_arrival) // MS) <= LATE_MS
             if even:
                 self._unwrapped_ms += step
-                device = np.array([self._unwrapped_ms * MS], np.int64)
-                stamp = int(self._clock.stamps(device, t_ns)[0])
+                stamp = self._clock.each([self._unwrapped_ms * MS], t_ns)[0]
         if not even:
             self._clock = DeviceClock()
         if self._last_t_ns is not None:
@@ -248,9 +247,10 @@ class WitrnCodec:
         check_run(frames, t_ns)
         if len(frames) <= FEW:
             columns, quality = TABLE.few(frames)
-            for i, report in enumerate(frames):
+            data = frames.tobytes()
+            for i in range(len(frames)):
                 # Reserved on older models: both zero is taken for that, never for two measured zeros.
-                if not report[55] and not report[56]:
+                if not data[i * REPORT + 55] and not data[i * REPORT + 56]:
                     columns["cc1_uv"][i] = columns["cc2_uv"][i] = MISSING
             columns[self._probe] = columns.pop(_PROBE)
             return SampleBlock.trusted(t_ns, columns, quality)
