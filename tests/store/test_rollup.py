@@ -48,6 +48,30 @@ def test_pieces_merge_to_the_whole(seed: int, cuts: list[int]) -> None:
         assert merged.energy["out_wh"].sum() == pytest.approx(whole.energy["out_wh"].sum())
 
 
+@given(st.integers(0, 1000), st.sampled_from((0.4, 3.0, 37.0)), st.sampled_from((0.0, 0.3, 0.97)))
+@settings(max_examples=40, deadline=None)
+def test_minutes_and_hours_come_of_seconds_as_of_the_samples(seed, rate_hz, absent) -> None:
+    block = fnirsi_like(900, rate_hz=rate_hz, seed=seed)
+    rng = np.random.default_rng(seed)
+    for name in ("ibus_ua", "temp_mc.meter"):
+        block = block.without(name, rng.random(len(block)) < absent, Quality.OUT_OF_RANGE)
+    finer = rollup.of_block(block, NS)
+    for width_s, factor in ((60, 60), (3600, 60)):
+        finer = rollup.coarser(finer, factor)
+        direct = rollup.of_block(block, width_s * NS)
+        assert finer.width_ns == direct.width_ns
+        assert finer.bucket.tolist() == direct.bucket.tolist()
+        assert finer.bands.keys() == direct.bands.keys()
+        for name, band in direct.bands.items():
+            got = finer.bands[name]
+            assert got.count.tolist() == band.count.tolist()
+            np.testing.assert_array_equal(got.low, band.low)
+            np.testing.assert_array_equal(got.high, band.high)
+            np.testing.assert_allclose(got.mean, band.mean, rtol=1e-9)
+        for kind, values in direct.energy.items():
+            np.testing.assert_allclose(finer.energy[kind], values, rtol=1e-9, atol=1e-12)
+
+
 def test_energy_of_a_known_load_and_none_over_a_gap() -> None:
     t = T0 + np.arange(0, 3601) * NS
     block = SampleBlock.from_si(t, {"vbus_uv": np.full(3601, 5.0), "ibus_ua": np.full(3601, 2.0)})

@@ -113,9 +113,10 @@ def last_of(block: SampleBlock) -> Before | None:
     return Before(int(block.t_ns[-1]), float(found[0][-1]), float(found[1][-1]))
 
 
-def _energy(block: SampleBlock, before: Before | None) -> dict[str, Floats]:
-    """Energy and charge of the step that ends at each sample (trapezoid); 0 over gaps."""
-    found = power_of(block)
+def _energy(
+    block: SampleBlock, found: tuple[Floats, Floats] | None, before: Before | None
+) -> dict[str, Floats]:
+    """Energy and charge of the step that ends at each sample (trapezoid) of ``power_of``; 0 over gaps."""
     if found is None:
         return {}
     power, current = found
@@ -152,7 +153,7 @@ def of_block(block: SampleBlock, width_ns: int, before: Before | None = None) ->
         known = ~np.isnan(values)
         if known.any():
             bands[name] = _band(values, known, starts)
-    energy = {k: np.add.reduceat(v, starts) for k, v in _energy(block, before).items()}
+    energy = {k: np.add.reduceat(v, starts) for k, v in _energy(block, found, before).items()}
     return Rollup(width_ns, numbers[starts], bands, energy)
 
 

@@ -123,8 +123,11 @@ class Sealer:
         block: SampleBlock,
         before: rollup.Before | None,
     ) -> None:
+        finest, *_ = rollup.RESOLUTIONS_S
+        fresh, width_s = rollup.of_block(block, finest * rollup.NS, before), finest
         for res_s in rollup.RESOLUTIONS_S:
-            fresh = rollup.of_block(block, res_s * rollup.NS, before)
+            # Each from the one before it: the samples are gone through once.
+            fresh, width_s = rollup.coarser(fresh, res_s // width_s), res_s
             merge_into(con, instrument, res_s, fresh, self.filling)
 
 
