@@ -380,7 +380,7 @@ async def test_the_days_list_stands_under_the_label_with_counts_and_goes_to_csv(
         api.answers[f"/v1/sessions/d-{n}"] = {"unit_label": {"serial": serial}, "operator": "佐藤"}
     async with opened(api, ("6",)) as (app, pilot):
         shown = text_of(app)
-        assert "2 units · ■ 1 · ─ 1" in shown
+        assert "Units: 2 · ■ 1 · ─ 1" in shown
         assert "携帯電源 10000" in shown and "■ STOP USING" in shown
         await press(pilot, "escape", "e")
     written = (tmp_path / "denchi-screenings-2026-11-23.csv").read_text(encoding="utf-8")
