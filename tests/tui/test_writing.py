@@ -15,6 +15,8 @@ from tui.support import make, press, settle
 
 CHILD = """
 import pathlib, sys, time
+from denchi.cli.common import sigterm_interrupts
+sigterm_interrupts()
 gate, target, code = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
 part = target.with_suffix(".part")
 part.write_text("half")

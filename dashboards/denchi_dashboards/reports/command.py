@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from denchi.cli.common import common_options, default_data_dir, talk
+from denchi.cli.common import common_options, default_data_dir, sigterm_interrupts, talk
 
 
 @click.command()
@@ -44,6 +44,7 @@ def report(
     from denchi_dashboards.reports import html
     from denchi_dashboards.reports.data import collect
 
+    sigterm_interrupts()
     form = form or (output.suffix.lstrip(".").lower() if output and output.suffix else "html")
     if form not in ("html", "pdf", "json"):
         raise UsageError(f"cannot write a report as {form!r}", cure="--format html, pdf or json")

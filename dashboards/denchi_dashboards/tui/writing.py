@@ -7,18 +7,21 @@ asks for a report and presses q wants the report. A second q stops it, and nothi
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from denchi_dashboards.tui.layout import said
 from denchi_dashboards.tui.words import _
 
 if TYPE_CHECKING:
     from denchi_dashboards.tui.app import DenchiApp
+
+
+STOP_S: Final = 3.0
+"""Longer no process that was stopped holds up the end."""
 
 
 class Writing:
@@ -84,7 +87,11 @@ async def _ended(arguments: Sequence[str]) -> tuple[int | None, str]:
         _out, error = await process.communicate()
     except asyncio.CancelledError:
         with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)  # it takes its unfinished file away
-        await asyncio.shield(process.wait())
+            process.terminate()  # it takes its unfinished file away
+        try:
+            await asyncio.wait_for(process.wait(), STOP_S)
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                process.kill()
         raise
     return process.returncode, error.decode("utf-8", "replace")

@@ -6,10 +6,12 @@ Imports only click and the standard library: this is on the path of ``denchi --h
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -73,6 +75,19 @@ def json_option(command: F) -> F:
     return click.option(
         "--json", "as_json", is_flag=True, help="One JSON object a line, with stable keys."
     )(command)
+
+
+def sigterm_interrupts() -> None:
+    """SIGTERM ends the command as Ctrl-C does, so that nothing half-written stays.
+
+    A shell starts what it puts into the background with SIGINT ignored, and its children inherit that: only
+    SIGTERM reaches them everywhere.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def talk(message: str) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
-from denchi.cli.common import nearest, talk
+from denchi.cli.common import nearest, sigterm_interrupts, talk
 
 if TYPE_CHECKING:
     from denchi_protocol.codec import MeterSpec
@@ -54,7 +52,7 @@ def emulate(
     if (pty_path is None) == (not usbip):
         raise click.UsageError("one of --pty PATH and --usbip says how the device is reached")
     options = {"speed": str(speed)} | _known(spec, scenario, oddity)
-    signal.signal(signal.SIGTERM, _interrupt)
+    sigterm_interrupts()
     try:
         if pty_path is not None:
             _pty(spec, pty_path, options)
@@ -63,10 +61,6 @@ def emulate(
     except KeyboardInterrupt:
         talk("the device is unplugged")
     return 0
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _known(spec: MeterSpec, scenario: str, oddity: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from denchi.cli.common import common_options, default_data_dir, talk
+from denchi.cli.common import common_options, default_data_dir, sigterm_interrupts, talk
 
 
 @click.command()
@@ -27,6 +27,7 @@ def export(
     from denchi.export import writer
     from denchi.store.reader import JournalReader
 
+    sigterm_interrupts()
     reader = JournalReader(data_dir or default_data_dir())
     written = writer.export(reader, session_id, form, output, role=role)
     talk(f"{written} samples" + (f" written to {output}" if output else ""))
