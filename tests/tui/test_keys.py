@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import copy
 import csv
+from typing import Any
 
 import pytest
 
 from denchi import i18n
 from denchi.clock import FakeClock
 from denchi_dashboards.tui.pages import PAGES
+from denchi_dashboards.tui.pages.tiles import Tile
 from tui import fake_api
 from tui.fake_api import NS, FakeApi
 from tui.support import opened, press, settle, text_of
@@ -87,6 +89,27 @@ async def test_the_verdict_that_was_read_acknowledges_its_alarms_and_no_others()
         await press(pilot, "enter")
         assert asked(api, "POST") == ["/v1/alarms/f-mine/ack"]
         assert [a["id"] for a in app.present.alarms] == ["f-other"]
+
+
+async def test_many_tiles_take_turns_and_a_whole_frame_draws_them_all(monkeypatch):
+    drawn: list[str] = []
+    show = Tile.show
+
+    def told(self: Tile, page: Any, bench: Any, chosen: bool) -> None:
+        drawn.append(bench.name)
+        show(self, page, bench, chosen)
+
+    monkeypatch.setattr(Tile, "show", told)
+    async with opened(fake_api.shop(), size=(140, 42)) as (app, _pilot):
+        everything = ["bench-1", "bench-2", "bench-3", "bench-4"]
+        frames = []
+        for force in (True, False, False):
+            drawn.clear()
+            app.present.version += 1  # something is new, as with every block that comes
+            app.frame(force)
+            frames.append(sorted(drawn))
+        assert frames[0] == everything
+        assert sorted(frames[1:]) == [everything[::2], everything[1::2]]
 
 
 async def test_the_lists_are_asked_as_one_types_and_an_unlisted_unit_is_not_cleared():

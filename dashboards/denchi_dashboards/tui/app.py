@@ -144,6 +144,9 @@ class DenchiApp(App[int]):
         benches = self.present.benches
         return benches.get(self.chosen) or next(iter(benches.values()), None)
 
+    whole_frame = True
+    """Whether the frame being drawn is of everything; else tiles may take turns."""
+
     def frame(self, force: bool = False) -> None:
         """Draw what has changed; at most ten times a second, and little when nothing is new."""
         present = self.present
@@ -153,6 +156,7 @@ class DenchiApp(App[int]):
             return
         self._beat = beat
         self._frame_version = present.version
+        self.whole_frame = force or not busy
         if not self.is_running or not self.screen_stack:
             return
         main = self.screen_stack[0]

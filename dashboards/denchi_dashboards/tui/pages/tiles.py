@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from denchi_dashboards.tui.pages.live import Live
 
 MAX_TILES: Final = 8
+TURNS_FROM: Final = 2
+"""More tiles than this take turns."""
 
 
 class TileText(Pane):
@@ -159,6 +161,8 @@ class Tiles(Container):
     def __init__(self) -> None:
         super().__init__(id="tiles")
         self.columns = 2
+        self._layout: tuple[object, ...] = ()
+        self._turn = 0
 
     def compose(self) -> ComposeResult:
         """Eight tiles, shown as needed."""
@@ -178,7 +182,12 @@ class Tiles(Container):
         self.styles.grid_size_columns = columns
         self.styles.grid_size_rows = max(1, rows)
         chosen = page.denchi.bench
+        layout = (count, self.size, chosen.name if chosen else "")
+        # Figures that change ten times a second cannot be read: where there are many, each is drawn in
+        # every other frame. It is a third of what the screen costs.
+        whole = page.denchi.whole_frame or count <= TURNS_FROM or layout != self._layout
+        self._layout, self._turn = layout, 1 - self._turn
         for i, tile in enumerate(self.query(Tile)):
             tile.set_class(i >= count, "-hidden")
-            if i < count:
+            if i < count and (whole or i % 2 == self._turn):
                 tile.show(page, benches[i], benches[i] is chosen)
