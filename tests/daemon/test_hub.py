@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from types import SimpleNamespace
 
+import pytest
+
+from denchi.daemon.api import Api
 from denchi.daemon.hub import MAX_WAITING, Hub
 
 
@@ -74,3 +78,28 @@ async def test_samples_come_as_often_as_a_listener_wants_and_the_rest_always():
     for role in ("meter", "case"):
         stamps = [m["k"] for m in got if m.get("role") == role]
         assert 10 <= len(stamps) <= 13, stamps
+
+
+@pytest.mark.parametrize(("max_hz", "most"), [(10, 8), (50, 27)])
+async def test_messages_of_many_meters_are_written_together_and_none_is_lost(max_hz, most):
+    hub = Hub()
+    hub.attach(asyncio.get_running_loop())
+    api = Api.__new__(Api)
+    api.sup = SimpleNamespace(hub=hub, state=lambda: {"benches": []})
+    lines = api._lines(max_hz)
+    assert json.loads(await anext(lines))["type"] == "state"
+    count = 100
+
+    async def publish():
+        for n in range(count):  # half a second of 200 messages/s
+            hub.publish({"n": n})
+            await asyncio.sleep(0.005)
+        hub.close()
+
+    publishing = asyncio.create_task(publish())
+    chunks = [chunk async for chunk in lines]
+    await publishing
+    told = [json.loads(line) for chunk in chunks for line in chunk.splitlines()]
+    assert told == [{"n": n} for n in range(count)] + [{"type": "bye"}]
+    # A slow machine publishes over a longer time: then more writes are due, never one a message.
+    assert len(chunks) <= max(most, count // 2)

@@ -13,6 +13,7 @@ from denchi import i18n
 from denchi.clock import FakeClock
 from denchi_dashboards.tui.pages import PAGES
 from denchi_dashboards.tui.pages.tiles import Tile
+from denchi_dashboards.tui.widgets import Banner
 from tui import fake_api
 from tui.fake_api import NS, FakeApi
 from tui.support import opened, press, settle, text_of
@@ -110,6 +111,40 @@ async def test_many_tiles_take_turns_and_a_whole_frame_draws_them_all(monkeypatc
             frames.append(sorted(drawn))
         assert frames[0] == everything
         assert sorted(frames[1:]) == [everything[::2], everything[1::2]]
+
+
+async def test_samples_alone_move_the_figures_and_what_is_told_reaches_the_banner_at_the_next_frame():
+    api = fake_api.shop()
+    async with opened(api, size=(140, 42)) as (app, pilot):
+        tile = app.query(Tile).first()
+        bench = app.present.benches["bench-1"]
+        newest = bench.newest_ns
+        assert newest is not None
+
+        def frames() -> str:
+            for _turn in range(2):
+                app.present.version += 1
+                app.frame()
+            return tile.head.render().plain
+
+        frames()
+        before = frames()
+        api.feed.put_nowait(
+            {"type": "block", "bench": "bench-1", "role": "meter", "t_ns": [newest + 50_000_000],
+             "columns": {"vbus_uv": [3.21], "ibus_ua": [1.0]}}
+        )  # fmt: skip
+        await pilot.pause(0.05)
+        told = app.present.told
+        assert frames() != before
+        assert (app.present.told, app.worded) == (told, False)
+        alarm = {**copy.deepcopy(fake_api.CAUTION), "id": "f-new", "severity": "danger"}
+        api.whole["alarms"] = [alarm]
+        api.whole["benches"][0]["findings"] = [alarm]
+        api.feed.put_nowait({"type": "state", **copy.deepcopy(api.whole)})
+        await pilot.pause(0.05)
+        frames()
+        assert app.query_one(Banner).has_class("-danger")
+        assert tile.has_class("-danger")
 
 
 async def test_the_lists_are_asked_as_one_types_and_an_unlisted_unit_is_not_cleared():

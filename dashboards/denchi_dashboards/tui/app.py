@@ -78,11 +78,11 @@ class DenchiApp(App[int]):
         on_screened: Callable[[dict[str, Any]], None] = lambda _line: None,
         clock: Clock = SYSTEM,
         frames_hz: float = FRAMES_HZ,
-        stream_hz: float = 20.0,
+        stream_hz: float = FRAMES_HZ,
     ) -> None:
         super().__init__()
-        if lang:
-            i18n.set_language(lang)
+        # Taken once: each word asks for the language, and the environment is slow to ask.
+        i18n.set_language(lang or i18n.language())
         self.factory = client_factory
         self.demo_starter = demo_starter
         self.on_screened = on_screened
@@ -146,22 +146,30 @@ class DenchiApp(App[int]):
 
     whole_frame = True
     """Whether the frame being drawn is of everything; else tiles may take turns."""
+    words_at = -1, -1
+    """What the words drawn rest on: changes with all that is told besides samples, and twice a second
+    for the ages."""
+    worded = True
+    """Whether the frame being drawn is of the words as well; else of what samples change: figures and
+    plots."""
 
     def frame(self, force: bool = False) -> None:
         """Draw what has changed; at most ten times a second, and little when nothing is new."""
         present = self.present
         busy = present.version != self._frame_version
-        beat = int(present.clock.monotonic_ns() / NS * 2)
-        if not force and not busy and beat == getattr(self, "_beat", -1):
+        words_at = present.told, int(present.clock.monotonic_ns() / NS * 2)
+        self.worded = force or words_at != self.words_at
+        if not self.worded and not busy:
             return
-        self._beat = beat
+        self.words_at = words_at
         self._frame_version = present.version
         self.whole_frame = force or not busy
         if not self.is_running or not self.screen_stack:
             return
         main = self.screen_stack[0]
-        for kind in (TopBar, Banner, StatusLine):
-            main.query_one(kind).sync()
+        if self.worded:
+            for kind in (TopBar, Banner, StatusLine):
+                main.query_one(kind).sync()
         main.query_one(f"#{self.page}", Page).sync()
         if len(self.screen_stack) > 1:
             for pane in self.screen.query(Pane):
@@ -351,7 +359,7 @@ class DenchiApp(App[int]):
                 return
             held = [a for a in self.present.state.get("alarms") or [] if str(a.get("id")) != name]
             self.present.state["alarms"] = held
-            self.present.version += 1
+            self.present.changed()
         self.refresh_keys()
 
     def action_acknowledge(self) -> None:

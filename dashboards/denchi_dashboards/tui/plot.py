@@ -106,7 +106,8 @@ class Plot(Widget):
         newest = max((float(x.t[-1]) for x in picture.lines if len(x.t)), default=0.0)
         key = (
             int((picture.base_ns / NS + picture.t1) / max(dot_s, 0.25)),
-            int((picture.base_ns / NS + newest) / max(dot_s, 0.25)),
+            # How far the line ends before the edge: both move on together, and one picture shows both.
+            int((picture.t1 - newest) / max(dot_s, 0.25)),
             round(picture.t1 - picture.t0, 3),
             tuple(len(x.t) for x in picture.lines) if dot_s < 0.25 else (),
             picture.limits,

@@ -92,6 +92,8 @@ class Present:
         self.ever = False
         self.version = 0
         """Counts every change, so that a frame without news costs nothing."""
+        self.told = 0
+        """Counts the changes that are more than samples: words, lists and alarms rest on these."""
         self._state_at = 0
         self._heard_at = 0
         self._heard_wall = 0
@@ -104,8 +106,11 @@ class Present:
         """One message of the stream; unknown types are left alone (a newer daemon)."""
         self._heard_at, self._heard_wall = self.clock.monotonic_ns(), self.clock.wall_ns()
         self.connected = self.ever = True
-        self.version += 1
         kind = message.get("type")
+        if kind == "block":
+            self.version += 1
+        else:
+            self.changed()
         if kind == "state":
             self.take_state(message)
         elif kind == "block":
@@ -128,7 +133,7 @@ class Present:
         self._heard_wall = self.clock.wall_ns()
         self.connected = self.ever = True
         self.trouble = "", ""
-        self.version += 1
+        self.changed()
         listed = [b for b in state.get("benches") or [] if isinstance(b, dict)][:MAX_BENCHES]
         names = [str(b.get("name")) for b in listed]
         self.benches = {n: self.benches.get(n) or BenchView(n) for n in names}
@@ -139,7 +144,12 @@ class Present:
         """The daemon does not answer: everything shown is stale from now on."""
         self.connected = False
         self.trouble = message, cure
+        self.changed()
+
+    def changed(self) -> None:
+        """Something besides the samples is another."""
         self.version += 1
+        self.told += 1
 
     def _bench(self, bench: BenchView, state: dict[str, Any]) -> None:
         bench.state = state

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from denchi.store.reader import JournalReader
 
 MAX_BODY = 64 * 1024
+GATHERED_S = 0.1
+"""At most this long the stream's messages wait for one another; less for who asks for more than 10 Hz."""
 _TEXTS = ("brand", "model", "serial", "colour", "bought", "country", "chemistry", "label_text")
 _FIGURES = ("rated_mah", "rated_wh", "max_w")
 
@@ -178,6 +180,9 @@ class Api:
             yield json.dumps({"type": "state"} | state, ensure_ascii=False).encode() + b"\n"
             while (line := await listener.get()) is not None:
                 yield line
+                # What comes meanwhile is written at once: a write for each message of many meters costs
+                # both ends more than the messages.
+                await asyncio.sleep(min(GATHERED_S, 1 / max_hz))
         finally:
             self.sup.hub.leave(listener)
 

@@ -165,6 +165,8 @@ class Live(Page):
         self.set_class(bool(self.present.alarms), "-alarm")
         self._readings(bench)
         self._plots(bench)
+        if not self.denchi.worded:
+            return
         if self.size_class == "-small":
             self.query_one("#brief", Pane).sync()
         else:

@@ -351,7 +351,7 @@ class Screening(Page):
         told = answer.get("screening", answer) if isinstance(answer, Mapping) else None
         if isinstance(told, Mapping) and told.get("state") in (*guided.STAGES, "recall"):
             bench.state["screening"] = dict(told)
-            self.present.version += 1
+            self.present.changed()
             self.denchi.frame(True)
 
     def action_choose(self, yes: bool) -> None:

@@ -116,6 +116,7 @@ class Tile(Container):
         super().__init__(classes="tile section")
         self.head, self.foot = TileText("head"), TileText("foot")
         self.plot = Plot(classes="tile-plot")
+        self._worded: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Figures, plot, finding."""
@@ -124,7 +125,19 @@ class Tile(Container):
         yield self.foot
 
     def show(self, page: Live, bench: BenchView, chosen: bool) -> None:
-        """Draw one bench."""
+        """Draw one bench: its figures and its plot, and its words when they can be others."""
+        self.head.bench = self.foot.bench = bench
+        worded = (*page.denchi.words_at, bench.name, chosen, self.size)
+        if page.denchi.whole_frame or worded != self._worded:
+            self._worded = worded
+            self._words(bench, chosen)
+        self.head.sync()
+        trace = page.trace(bench)
+        page.denchi.fetch_history(bench, trace)
+        if self.content_size.height >= 4:
+            self.plot.show(picture(page.present, bench, trace, "v"))
+
+    def _words(self, bench: BenchView, chosen: bool) -> None:
         inner = self.content_size.height
         self.head.styles.height = 4 if inner >= 9 else 1
         self.foot.styles.height = 2 if inner >= 12 else 1
@@ -132,13 +145,7 @@ class Tile(Container):
         self.set_class(chosen, "-chosen")
         alarm = next((f for f in reversed(bench.findings()) if f.get("severity") == "danger"), None)
         self.set_class(alarm is not None, "-danger")
-        self.head.bench = self.foot.bench = bench
-        self.head.sync()
         self.foot.sync()
-        trace = page.trace(bench)
-        page.denchi.fetch_history(bench, trace)
-        if inner >= 4:
-            self.plot.show(picture(page.present, bench, trace, "v"))
         self._title(bench, chosen)
 
     def _title(self, bench: BenchView, chosen: bool) -> None:
