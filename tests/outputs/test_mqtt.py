@@ -170,15 +170,18 @@ def test_a_broker_that_goes_and_comes_back_with_nothing_in_mind(tmp_path: Path) 
     with Journal.open(tmp_path / "d", reserve_mb=0) as journal:
         instrument = begin(journal)
         output = _output(journal, tmp_path / "d", port, seconds=True, timeout_s=2)
+        first = _now_block(300)
+        # Right behind it, however soon the broker is back: the journal takes no stamp twice.
+        later = fnirsi_like(100, int(first.t_ns[-1]) + 10_000_000)
         with Running(output) as run:
-            journal.append(instrument, _now_block(300))
+            journal.append(instrument, first)
             journal.flush()
             run.until(lambda s: s.state == "waiting" and "127.0.0.1" in s.last_error)
             with running(command, f"127.0.0.1:{port}", tmp_path), listening(port) as listener:
                 listener.until("denchi/shop 1/b1/meter/second", 2)
             with running(command, f"127.0.0.1:{port}", tmp_path), listening(port) as listener:
-                journal.append(instrument, _now_block(100))
-                journal.end_session("s1", time.time_ns(), None)
+                journal.append(instrument, later)
+                journal.end_session("s1", int(later.t_ns[-1]) + 1, None)
                 journal.flush()
                 listener.until("denchi/shop 1/b1/session")
                 run.until(lambda s: s.delivered == 400)
