@@ -22,8 +22,8 @@ $(BIN)/uv:
 $(STAMP): $(BIN)/uv $(LOCK) pyproject.toml
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r $(LOCK)
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
-	@# as pip does for its users: without bytecode click alone costs 40 ms at each start
-	@$(BIN)/python -m compileall -q $(VENV)/lib/*/site-packages/click firmware_protocol monitor dashboards || true
+	@# as pip does for its users: without bytecode each start compiles what it imports, a second of it for the daemon
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib/*/site-packages firmware_protocol monitor dashboards || true
 	@touch $@
 
 setup: $(STAMP) ## create .venv with the locked versions
@@ -50,12 +50,12 @@ lint: $(STAMP) ## ruff, mypy --strict, import floors
 	$(BIN)/lint-imports
 
 test: $(STAMP) ## the fast suite: no root, no network
-	$(BIN)/pytest -n 2 -m "not lab and not servers and not faults and not slow and not browser"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not lab and not servers and not faults and not slow and not browser"
 
 test-all: test test-all-rest faults ## everything: lab, servers, faults, browser
 
 test-all-rest: $(STAMP)
-	$(BIN)/pytest -n 2 -m "(slow or browser) and not lab and not servers and not faults"
+	$(BIN)/pytest -n 2 --dist worksteal -m "(slow or browser) and not lab and not servers and not faults"
 	$(BIN)/pytest -n 2 --dist loadgroup -m "(lab or servers) and not faults"
 
 replug: $(STAMP) ## unplug and replug emulated devices 1,000 times; threads, handles, memory

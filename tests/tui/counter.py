@@ -23,6 +23,8 @@ from tui.support import text_of
 
 SPEED = 2
 """Time lapse of the benches. A machine that stalls for 2.5 s is a meter away for 5 s, so not more."""
+GLANCE_S = 0.2
+"""How often the operator looks: reading a whole screen costs as much as drawing it."""
 QUESTIONS = 7
 ASKED = re.compile(r"waiting to see about ([0-9.]+) A")
 UNLOADED = "waiting until no load is seen"
@@ -110,8 +112,7 @@ class Operator:
         app.on_screened = self.lines.append
 
     def screen(self) -> str:
-        """What is read."""
-        self.app.frame(True)
+        """What is read; the app draws it by itself."""
         return text_of(self.app)
 
     async def type(self, text: str) -> None:
@@ -123,7 +124,7 @@ class Operator:
         """Wait for something on the screen."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            await self.pilot.pause(0.1)
+            await self.pilot.pause(GLANCE_S)
             if found := seen(self.screen()):
                 return found
         raise AssertionError(f"not seen within {seconds} s; the screen:\n{self.screen()}")
@@ -160,9 +161,8 @@ class Operator:
             if number in yes:
                 return
 
-    def obey(self, bench: str, acts: list[str]) -> str:
+    def obey(self, screen: str, bench: str, acts: list[str]) -> str:
         """Do what the screen asks of the load, once; the screen."""
-        screen = self.screen()
         asked = ASKED.search(screen)
         wanted = asked[1] if asked else "0" if UNLOADED in screen else None
         if wanted is not None and acts[-1:] != [wanted]:
@@ -175,7 +175,7 @@ class Operator:
     ) -> list[str]:
         """Obey until ``done``; returns what was set."""
         acts: list[str] = []
-        await self.until(lambda _s: done(self.obey(bench, acts)), seconds)
+        await self.until(lambda s: done(self.obey(s, bench, acts)), seconds)
         return acts
 
     async def report(self, form: str = "1") -> Path:

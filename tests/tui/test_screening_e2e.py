@@ -241,7 +241,7 @@ async def test_two_benches_at_once(counter: Callable[..., Counter]) -> None:
         while len(over) < 2 and time.monotonic() < end:
             for name in acts:
                 await operator.bench(name)
-                screen = operator.obey(name, acts[name])
+                screen = operator.obey(operator.screen(), name, acts[name])
                 if ended(screen):
                     over[name] = screen
                 await operator.pilot.pause(0.1)
