@@ -58,15 +58,24 @@ def sweep(
         # Without any output nothing is delivered: a disk that others fill must not cost the only copy.
         removed += _remove(con, stored)
     if policy.max_bytes is not None:
-        if used(con) > policy.max_bytes:
-            removed += _remove(con, stored, down_to=policy.max_bytes)
-        if used(con) > policy.max_bytes:
-            forced = _remove(con, [], down_to=policy.max_bytes)
-            if forced:
-                log.warning("%d undelivered segments removed to keep the journal's cap", forced)
-            removed += forced
+        removed += _keep_cap(con, stored, policy.max_bytes)
     if low:
         schema.free_pages(con, 2000)
+    return removed
+
+
+def _keep_cap(con: sqlite3.Connection, stored: list[Cursor], max_bytes: int) -> int:
+    """Remove down to the cap: what some output has not got only when nothing delivered is left to take."""
+    removed = 0
+    while used(con) > max_bytes and removed < PER_SWEEP:
+        # Again, for a segment frees whole pages: somewhat less, or more, than its bytes.
+        delivered = _remove(con, stored, down_to=max_bytes)
+        forced = 0 if delivered else _remove(con, [], down_to=max_bytes)
+        if forced:
+            log.warning("%d undelivered segments removed to keep the journal's cap", forced)
+        if not delivered and not forced:
+            break
+        removed += delivered + forced
     return removed
 
 
@@ -81,9 +90,9 @@ def _remove(
         "SELECT segment.id, instrument, from_ns, to_ns, length(segment.data) FROM segment"
         " JOIN instrument ON instrument.id = segment.instrument"
         " JOIN session ON session.id = instrument.session_id"
-        " WHERE NOT session.pinned AND to_ns < ? ORDER BY segment.id LIMIT ?",
-        (2**63 - 1 if before_ns is None else before_ns, 5 * PER_SWEEP),
-    ).fetchall()
+        " WHERE NOT session.pinned AND to_ns < ? ORDER BY segment.id",
+        (2**63 - 1 if before_ns is None else before_ns,),
+    )
     need = None if down_to is None else used(con) - down_to
     gone: list[tuple[int]] = []
     for segment, instrument, from_ns, to_ns, size in rows:
@@ -93,5 +102,6 @@ def _remove(
             gone.append((segment,))
             if need is not None:
                 need -= size
+    rows.close()
     con.executemany("DELETE FROM segment WHERE id = ?", gone)
     return len(gone)
