@@ -12,8 +12,9 @@ import pytest
 from denchi import i18n
 from denchi.clock import FakeClock
 from denchi_dashboards.tui.pages import PAGES
+from denchi_dashboards.tui.pages.live import Live
 from denchi_dashboards.tui.pages.tiles import Tile
-from denchi_dashboards.tui.widgets import Banner
+from denchi_dashboards.tui.widgets import Banner, ScrollPane
 from tui import fake_api
 from tui.fake_api import NS, FakeApi
 from tui.support import opened, press, settle, text_of
@@ -134,9 +135,9 @@ async def test_samples_alone_move_the_figures_and_what_is_told_reaches_the_banne
              "columns": {"vbus_uv": [3.21], "ibus_ua": [1.0]}}
         )  # fmt: skip
         await pilot.pause(0.05)
-        told = app.present.told
+        rests_on = app.words_at
         assert frames() != before
-        assert (app.present.told, app.worded) == (told, False)
+        assert app.words_at == rests_on
         alarm = {**copy.deepcopy(fake_api.CAUTION), "id": "f-new", "severity": "danger"}
         api.whole["alarms"] = [alarm]
         api.whole["benches"][0]["findings"] = [alarm]
@@ -145,6 +146,27 @@ async def test_samples_alone_move_the_figures_and_what_is_told_reaches_the_banne
         frames()
         assert app.query_one(Banner).has_class("-danger")
         assert tile.has_class("-danger")
+
+
+async def test_a_bench_never_stands_beside_another_ones_words():
+    shown: set[str] = set()
+    async with opened(fake_api.shop(), size=(140, 42)) as (app, pilot):
+        live = app.query_one(Live)
+        for name in ("bench-1", "bench-2", "bench-1"):
+            live.tiled, app.chosen = False, name  # as an opened tile: no frame is forced
+            app.present.version += 1
+            app.frame()
+            side = live.query_one("#side", ScrollPane)
+            assert f" {name} · " in str(side.border_title)
+            await pilot.pause(0.01)
+            wanted = live._side(side.pane.content_size.width)
+            assert side.pane.render().plain == "\n".join(row.plain for row in wanted)
+            shown.add(side.pane.render().plain)
+            live.tiled = True
+            app.present.version += 1
+            app.frame()
+            await pilot.pause(0.01)
+        assert len(shown) == 2
 
 
 async def test_the_lists_are_asked_as_one_types_and_an_unlisted_unit_is_not_cleared():

@@ -146,20 +146,21 @@ class DenchiApp(App[int]):
 
     whole_frame = True
     """Whether the frame being drawn is of everything; else tiles may take turns."""
-    words_at = -1, -1
-    """What the words drawn rest on: changes with all that is told besides samples, and twice a second
-    for the ages."""
-    worded = True
-    """Whether the frame being drawn is of the words as well; else of what samples change: figures and
-    plots."""
+    words_at = -1, -1, 0
+    """What words rest on: all that is told besides samples, the half second (for ages), the forced frames.
+
+    Who draws words keeps it, with what else they rest on, and draws them again when it is another; figures
+    and plots are drawn at each frame.
+    """
 
     def frame(self, force: bool = False) -> None:
         """Draw what has changed; at most ten times a second, and little when nothing is new."""
         present = self.present
         busy = present.version != self._frame_version
-        words_at = present.told, int(present.clock.monotonic_ns() / NS * 2)
-        self.worded = force or words_at != self.words_at
-        if not self.worded and not busy:
+        half = int(present.clock.monotonic_ns() / NS * 2)
+        words_at = present.told, half, self.words_at[2] + force
+        worded = words_at != self.words_at
+        if not worded and not busy:
             return
         self.words_at = words_at
         self._frame_version = present.version
@@ -167,7 +168,7 @@ class DenchiApp(App[int]):
         if not self.is_running or not self.screen_stack:
             return
         main = self.screen_stack[0]
-        if self.worded:
+        if worded:
             for kind in (TopBar, Banner, StatusLine):
                 main.query_one(kind).sync()
         main.query_one(f"#{self.page}", Page).sync()

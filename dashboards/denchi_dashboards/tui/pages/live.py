@@ -82,6 +82,7 @@ class Live(Page):
         self.maximised = False
         self.tiled: bool | None = None
         self.size_class = "-medium"
+        self._words_for: tuple[object, ...] = ()
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -165,8 +166,10 @@ class Live(Page):
         self.set_class(bool(self.present.alarms), "-alarm")
         self._readings(bench)
         self._plots(bench)
-        if not self.denchi.worded:
+        words_for = (self.denchi.words_at, bench.name, self.size_class)
+        if words_for == self._words_for:
             return
+        self._words_for = words_for
         if self.size_class == "-small":
             self.query_one("#brief", Pane).sync()
         else:

@@ -116,7 +116,7 @@ class Tile(Container):
         super().__init__(classes="tile section")
         self.head, self.foot = TileText("head"), TileText("foot")
         self.plot = Plot(classes="tile-plot")
-        self._worded: tuple[object, ...] = ()
+        self._words_for: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Figures, plot, finding."""
@@ -127,9 +127,9 @@ class Tile(Container):
     def show(self, page: Live, bench: BenchView, chosen: bool) -> None:
         """Draw one bench: its figures and its plot, and its words when they can be others."""
         self.head.bench = self.foot.bench = bench
-        worded = (*page.denchi.words_at, bench.name, chosen, self.size)
-        if page.denchi.whole_frame or worded != self._worded:
-            self._worded = worded
+        words_for = (page.denchi.words_at, bench.name, chosen, self.size)
+        if words_for != self._words_for:
+            self._words_for = words_for
             self._words(bench, chosen)
         self.head.sync()
         trace = page.trace(bench)
