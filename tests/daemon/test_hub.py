@@ -80,12 +80,11 @@ async def test_samples_come_as_often_as_a_listener_wants_and_the_rest_always():
         assert 10 <= len(stamps) <= 13, stamps
 
 
-@pytest.mark.parametrize(("max_hz", "most"), [(10, 8), (50, 27)])
-async def test_messages_of_many_meters_are_written_together_and_none_is_lost(max_hz, most):
+@pytest.mark.parametrize("max_hz", [10, 50])
+async def test_messages_of_many_meters_are_written_together_and_none_is_lost(max_hz):
     hub = Hub()
     hub.attach(asyncio.get_running_loop())
-    api = Api.__new__(Api)
-    api.sup = SimpleNamespace(hub=hub, state=lambda: {"benches": []})
+    api = Api(SimpleNamespace(hub=hub, state=lambda: {"benches": []}))
     lines = api._lines(max_hz)
     assert json.loads(await anext(lines))["type"] == "state"
     count = 100
@@ -102,4 +101,4 @@ async def test_messages_of_many_meters_are_written_together_and_none_is_lost(max
     told = [json.loads(line) for chunk in chunks for line in chunk.splitlines()]
     assert told == [{"n": n} for n in range(count)] + [{"type": "bye"}]
     # A slow machine publishes over a longer time: then more writes are due, never one a message.
-    assert len(chunks) <= max(most, count // 2)
+    assert len(chunks) <= count // 2

@@ -102,6 +102,34 @@ def test_a_low_disk_takes_what_is_delivered_and_never_the_only_copy(folder: Path
     assert sweep(folder, Policy(), "a", low=True) == [0, 1, 3]
 
 
+def test_a_low_disk_with_an_output_away_costs_the_same_however_much_is_recorded(
+    folder: Path,
+) -> None:
+    """It is asked each second, on the thread that seals."""
+
+    def steps() -> int:
+        count = 0
+
+        def step() -> int:
+            nonlocal count
+            count += 1
+            return 0
+
+        with opened(folder) as con:
+            row = "SELECT instrument, from_ns, to_ns, n, x'00' FROM segment WHERE id = 1"
+            con.executemany(
+                f"INSERT INTO segment (instrument, from_ns, to_ns, n, data) {row}", [()] * 5000
+            )
+            con.set_progress_handler(step, 10)
+            assert retention.sweep(con, Policy(), ["a"], LATE_NS, True) == 0
+            con.set_progress_handler(None, 0)
+        return count
+
+    first = steps()
+    assert first > 100
+    assert steps() == first
+
+
 def test_the_cap_takes_delivered_raw_before_older_undelivered(folder: Path) -> None:
     deliver(folder, "a", 2, 3)
     with opened(folder) as con:

@@ -65,7 +65,7 @@ def sweep(
 
 
 def _keep_cap(con: sqlite3.Connection, stored: list[Cursor], max_bytes: int) -> int:
-    """Remove down to the cap: what some output has not got only when nothing delivered is left to take."""
+    """Remove down to the cap: what some output has not got only when none of the oldest is delivered."""
     removed = 0
     while used(con) > max_bytes and removed < PER_SWEEP:
         # Again, for a segment frees whole pages: somewhat less, or more, than its bytes.
@@ -90,9 +90,10 @@ def _remove(
         "SELECT segment.id, instrument, from_ns, to_ns, length(segment.data) FROM segment"
         " JOIN instrument ON instrument.id = segment.instrument"
         " JOIN session ON session.id = instrument.session_id"
-        " WHERE NOT session.pinned AND to_ns < ? ORDER BY segment.id",
-        (2**63 - 1 if before_ns is None else before_ns,),
-    )
+        # Only the oldest are looked at: with an output away and the disk low this runs each second.
+        " WHERE NOT session.pinned AND to_ns < ? ORDER BY segment.id LIMIT ?",
+        (2**63 - 1 if before_ns is None else before_ns, 5 * PER_SWEEP),
+    ).fetchall()
     need = None if down_to is None else used(con) - down_to
     gone: list[tuple[int]] = []
     for segment, instrument, from_ns, to_ns, size in rows:
@@ -102,6 +103,5 @@ def _remove(
             gone.append((segment,))
             if need is not None:
                 need -= size
-    rows.close()
     con.executemany("DELETE FROM segment WHERE id = ?", gone)
     return len(gone)
