@@ -62,7 +62,8 @@ class Pane(Widget):
         """Take over what has changed since the last frame."""
         size = self.content_size
         if size.width <= 0 or not self.is_attached:
-            self._built_for = Size(-1, -1)  # shown again, it is made anew: it may be another bench's
+            # shown again, it is made anew: it may be another bench's
+            self._built_for = Size(-1, -1)
             return
         lines = list(self.lines(size.width))
         content = stack(lines)
