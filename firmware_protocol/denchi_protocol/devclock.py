@@ -35,10 +35,11 @@ class DeviceClock:
         t_ns = device_ns + offset
         if self._last_t_ns is not None:
             t_ns[0] = max(int(t_ns[0]), self._last_t_ns + 1)
-        ramp = np.arange(len(t_ns), dtype=np.int64)
-        rising: Int64s = np.maximum.accumulate(t_ns - ramp) + ramp
-        self._last_t_ns = int(rising[-1])
-        return rising
+        if not (t_ns[1:] > t_ns[:-1]).all():
+            ramp = np.arange(len(t_ns), dtype=np.int64)
+            t_ns = np.maximum.accumulate(t_ns - ramp) + ramp
+        self._last_t_ns = int(t_ns[-1])
+        return t_ns
 
     def even(self, first_ns: int, step_ns: int, n: int, arrival_ns: int) -> Int64s:
         """``stamps`` of n device times from ``first_ns`` on, ``step_ns`` apart, which need not be made."""

@@ -180,8 +180,14 @@ class Table:
         return SampleBlock.trusted(t_ns, columns, quality)
 
     def read(self, frames: Frames) -> tuple[dict[str, Int32s], Flags]:
-        """Columns and quality of ``frames`` (n >= 1, at least ``length``), the cheaper way."""
-        return self.few(frames) if len(frames) <= FEW else self.many(frames)
+        """Columns and quality of ``frames`` (n >= 1, at least ``length``), the cheaper way.
+
+        Samples that stand side by side in larger frames may come as (frames, samples, length), uncopied.
+        """
+        size = frames.shape[-1]
+        return (
+            self.few(frames.reshape(-1, size)) if frames.size <= FEW * size else self.many(frames)
+        )
 
     def few(self, frames: Frames) -> tuple[dict[str, Int32s], Flags]:
         """Columns and quality, frame by frame in Python."""
@@ -224,31 +230,29 @@ class Table:
 
     def many(self, frames: Frames) -> tuple[dict[str, Int32s], Flags]:
         """Columns and quality, a few numpy calls a column."""
-        n = len(frames)
-        raw = frames[:, : self.length]
-        if raw.strides[1] != 1:
+        raw = frames[..., : self.length]
+        if raw.strides[-1] != 1:
             raw = np.ascontiguousarray(raw)
-        fields = raw.view(self._dtype)[:, 0]
-        quality = np.full(n, self._flag, np.uint16)
+        fields = raw.view(self._dtype)[..., 0]
+        quality = np.full(fields.shape, self._flag, np.uint16)
         columns: dict[str, Int32s] = {}
         for name, step in zip(self.names, self._steps, strict=True):
-            column = np.empty(n, np.int32)
+            column = np.empty(fields.shape, np.int32)
+            columns[name] = column.reshape(-1)
             if isinstance(step, _RealStep):
                 counted = step.of.column(fields[f"f{step.at}"])
                 if counted.max() >= _FITS or counted.min() < -_FITS:
                     counted[np.abs(counted) >= _FITS] = MISSING
                 column[:] = counted
-                columns[name] = column
                 continue
             field, scale = fields[f"f{step.at[0][0]}"], step.of.scale
             if not step.plain or not (step.narrow or _small(field, scale)):
                 _column(step, fields, column, quality)
-            elif scale == 1:
-                column[:] = field
-            else:
-                np.multiply(field, np.int32(scale), out=column, casting="unsafe", dtype=np.int32)
-            columns[name] = column
-        return columns, quality
+                continue
+            column[:] = field
+            if scale != 1:
+                column *= scale
+        return columns, quality.reshape(-1)
 
 
 def _places(v: Value | Real) -> list[tuple[int, str]]:
@@ -309,7 +313,7 @@ def _small(field: NDArray[np.generic], scale: int) -> bool:
 
 def _column(step: _Step, fields: NDArray[np.void], column: Int32s, quality: Flags) -> None:
     v = step.of
-    total: Int64s = np.zeros(len(column), np.int64)
+    total: Int64s = np.zeros(column.shape, np.int64)
     for i, weight in step.at:
         total += fields[f"f{i}"].astype(np.int64) * weight
     counted: Int64s = (total + v.add) * v.scale if v.add else total * v.scale

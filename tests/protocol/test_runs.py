@@ -88,6 +88,23 @@ def test_a_recording_in_one_piece_says_what_its_frames_say(key, noisy):
     assert told(spec.codec(), cut) == want
 
 
+@pytest.mark.parametrize("key", [key for key in WIRED if key != "px100"])
+def test_a_turned_bit_in_the_midst_of_a_run_is_judged_as_in_a_frame_alone(key):
+    """Each byte in turn: what judges many frames at once and what judges one must agree on every one."""
+    spec = registry.get(key)
+    got = drive(
+        spec.codec(), spec.emulator(Moving(3), now_ns=T0), for_ns=int(max(1.0, 40 / spec.rate_hz) * S)
+    ).got[:48]  # fmt: skip
+    pieces = [data for _, data in got]
+    which = len(pieces) - 8
+    frame, rng = pieces[which], random.Random(key)
+    places = range(len(frame)) if len(frame) <= 128 else rng.sample(range(len(frame)), 128)
+    for at in places:
+        broken = frame[:at] + bytes([frame[at] ^ 1 << rng.randrange(8)]) + frame[at + 1 :]
+        said = [*pieces[:which], broken, *pieces[which + 1 :]]
+        assert told(spec.codec(), [b"".join(said)]) == told(spec.codec(), said), f"byte {at}"
+
+
 def test_the_last_counters_of_a_recording_in_one_piece_are_told_at_its_end():
     from denchi_protocol import playback
 

@@ -145,6 +145,21 @@ def test_a_late_bus_does_not_shake_the_stamps():
     assert (stamps <= arrivals).all()
 
 
+def test_a_run_goes_on_over_the_end_of_the_device_time():
+    """The time of day in a report ends at 256 s: reads of a second each, the last of them over it."""
+    said = reports(26_000)
+    ends = device_ms(np.frombuffer(b"".join(said), np.uint8).reshape(-1, 64))
+    assert (np.diff(ends) < 0).any()
+    codec, stamps = WitrnCodec(), []
+    for first in range(0, len(said), 97):
+        read = said[first : first + 97]
+        arrival_ns = T0 + (first + len(read)) * 10 * MS
+        for block in blocks(codec.feed(b"".join(read), arrival_ns)):
+            stamps += block.t_ns.tolist()
+    assert len(stamps) == len(said)
+    assert set(np.diff(stamps)[97:].tolist()) == {10 * MS}
+
+
 def test_reports_after_a_silence_are_stamped_by_their_arrival():
     codec, frames = WitrnCodec(), reports(3)
     joined(codec.feed(frames[0], T0) + codec.feed(frames[1], T0 + 10 * MS))
@@ -159,6 +174,19 @@ def test_no_value_from_a_damaged_report(at):
         bad[at] ^= flip
         events = WitrnCodec().feed(bytes(bad), T0)
         assert not blocks(events)
+
+
+@pytest.mark.parametrize("at", [0, 1, 8, 9])
+def test_a_report_of_another_kind_in_a_run_is_none_though_its_sums_are_right(at):
+    said = reports(48)
+    other = bytearray(said[40])
+    other[at] ^= 0x10
+    other[62] = sum(other[8:62]) & 0xFF
+    other[63] = (sum(other[:8]) + other[62]) & 0xFF
+    said[40] = bytes(other)
+    whole = WitrnCodec().feed(b"".join(said), T0)
+    assert sum(map(len, blocks(whole))) == 47
+    assert any(isinstance(e, Rejected) for e in whole)
 
 
 def test_numbers_that_are_none_become_no_value():

@@ -204,8 +204,8 @@ class FnirsiCodec:
         self, frames: Frames, t_ns: Int64s, previous_ns: int | None
     ) -> tuple[SampleBlock, bool]:
         """The samples, and whether all of them can be."""
-        inside = np.ascontiguousarray(frames[:, 2 : 2 + SAMPLES * _SAMPLE])
-        columns, quality = _TABLE.read(inside.reshape(-1, _SAMPLE))
+        inside = frames[:, 2 : 2 + SAMPLES * _SAMPLE].reshape(len(frames), SAMPLES, _SAMPLE)
+        columns, quality = _TABLE.read(inside)
         whole = all(_within(columns[n], low, high) for n, low, high in _LIMITS)
         if not whole:
             outside = [(columns[n] < low) | (columns[n] > high) for n, low, high in _LIMITS]

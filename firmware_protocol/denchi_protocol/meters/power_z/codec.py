@@ -40,6 +40,7 @@ from denchi_protocol.meters.power_z.packets import (
     headed_queue,
     packets,
     pd_events,
+    queue_samples,
     rule,
 )
 from denchi_protocol.meters.power_z.stream import MS, SequenceClock
@@ -196,16 +197,16 @@ class PowerZCodec:
         rows = rows[:STEADY_REPLIES]
         good = headed_queue(rows)
         rows = rows if good.all() else rows[: int(np.argmin(good))]
-        count = (rows.shape[1] - 8) // QUEUE_SIZE
-        samples = np.ascontiguousarray(rows[:, 8:]).reshape(-1, QUEUE_SIZE)
-        steady = self._sequence.steady(samples.view(SAMPLE)["seq"][:, 0], count)
+        samples = queue_samples(rows)
+        count = samples.shape[1]
+        steady = self._sequence.steady(samples.view(SAMPLE)["seq"].reshape(-1), count)
         if steady < 2:
             return 0
         if self._poller.in_flight is not None:
             for number in rows[:steady, 1].tolist():
                 self._answered(number, t_ns)
-        n = steady * count
-        self._placed(samples[:n], self._sequence.go_on(n, t_ns), t_ns, events)
+        stamps = self._sequence.go_on(steady * count, t_ns)
+        self._placed(samples[:steady], stamps, t_ns, events)
         return steady
 
     def _streams(self, t_ns: int) -> bool:
@@ -265,7 +266,7 @@ class PowerZCodec:
         self._placed(rows, stamps, t_ns, events)
 
     def _placed(self, rows: Frames, stamps: Int64s, t_ns: int, events: list[Event]) -> None:
-        """Samples with their stamps, and what an ADC packet lends the newest of them."""
+        """Samples (n, 20) or (replies, samples, 20) with their stamps, and what an ADC packet lends the newest."""
         self._stream_ns = self._fine_ns = t_ns
         if self._last_ns is not None and stamps[0] <= self._last_ns:
             ramp = np.arange(1, len(stamps) + 1, dtype=np.int64)
@@ -320,7 +321,7 @@ class PowerZCodec:
 
 def _queue_block(frames: Frames, t_ns: Int64s, step_ms: int | None) -> SampleBlock:
     columns, quality = QUEUE_TABLES[step_ms == 500].read(frames)
-    none = np.full(len(frames), MISSING, np.int32)
+    none = np.full(len(quality), MISSING, np.int32)
     for name in LENT if step_ms is None else LENT[:1]:
         columns[name] = none
     return SampleBlock.trusted(t_ns, columns, quality)

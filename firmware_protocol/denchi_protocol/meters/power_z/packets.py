@@ -171,8 +171,8 @@ def check_queue(rows: Frames) -> NDArray[np.bool_]:
     good = headed_queue(rows)
     if not good.any():
         return good
-    volts = queue_samples(rows)["v"].reshape(len(rows), -1)
-    if volts.size and max(int(volts.max()), -int(volts.min())) >= 80_000_000:
+    volts = queue_samples(rows).view(SAMPLE)["v"][..., 0]
+    if max(int(volts.max()), -int(volts.min())) >= 80_000_000:
         good &= (np.abs(volts.astype(np.int64)) < 80_000_000).all(axis=1)
     return good
 
@@ -183,9 +183,9 @@ SAMPLE: Final = np.dtype(
 )  # fmt: skip
 
 
-def queue_samples(rows: Frames) -> NDArray[np.void]:
-    """The samples (n * count,) of replies (n, length) that hold one AdcQueue packet."""
-    return np.ascontiguousarray(rows[:, 8:]).reshape(-1).view(SAMPLE)
+def queue_samples(rows: Frames) -> Frames:
+    """The samples (n, count, 20) of replies (n >= 1, length) that hold one AdcQueue packet, uncopied."""
+    return rows[:, 8:].reshape(len(rows), -1, QUEUE_SIZE)
 
 
 def _doubt(att: int, payload: bytes) -> str:

@@ -30,7 +30,6 @@ from denchi_protocol.runs import in_order
 from denchi_protocol.samples import (
     MISSING,
     TIME_STEP_NS,
-    Floats,
     Int32s,
     Int64s,
     SampleBlock,
@@ -56,6 +55,14 @@ LATE_MS: Final = 500
 COUNTERS_NS: Final = 1_000 * MS
 _PER_SI: Final = np.array([1e6, 1e6, 1e3, 1e3, 1e6, 1e6])[:, None]
 """Counts per unit of the six floats: D+, D-, two temperatures, volts, amperes."""
+_REALS: Final = np.dtype(
+    {
+        "names": ["counters", "values"],
+        "formats": [("<f4", 2), ("<f4", 6)],
+        "offsets": [14, 30],
+        "itemsize": REPORT,
+    }
+)
 _ORDER: Final = {
     4: "vbus_uv", 5: "ibus_ua", 0: "dp_uv", 1: "dm_uv", 2: "temp_mc.meter", 6: "cc1_uv", 7: "cc2_uv",
 }  # fmt: skip
@@ -79,16 +86,16 @@ TABLE: Final = Table(
 """The same as ``_decode`` reads, for reports that come alone."""
 
 
-def _milliseconds() -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """(256, 100): milliseconds within a second by their low byte and their last two digits; -1 none."""
-    table = np.full((256, 100), -1, np.int64)
+def _milliseconds() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """(65536,): milliseconds within a second by their low byte x 256 + their last two digits; -1 none."""
+    table = np.full(1 << 16, -1, np.int64)
     ms = np.arange(1000)
-    table[ms & 0xFF, ms % 100] = ms
+    table[(ms & 0xFF) << 8 | ms % 100] = ms
     return table
 
 
 _MILLISECONDS: Final = _milliseconds()
-_MILLISECONDS_OF: Final[list[list[int]]] = _MILLISECONDS.tolist()
+_MILLISECONDS_OF: Final[list[int]] = _MILLISECONDS.tolist()
 
 
 def _rule(view: bytes) -> Verdict:
@@ -106,26 +113,28 @@ def _rule(view: bytes) -> Verdict:
 
 
 _SUMS: Final = np.zeros((REPORT, 2), np.float32)
-_SUMS[8:62, 0] = _SUMS[:8, 1] = 1
-_SLICE: Final = 2048
+_SUMS[8:62, 0] = _SUMS[:8, 1] = _SUMS[62, 1] = 1
+_SUMS[62, 0] = _SUMS[63, 1] = -1
+"""What must be 0 modulo 256: the sum of 8..61 without byte 62; the sum of 0..7 and byte 62 without 63."""
+_HEAD: Final = int.from_bytes(bytes((MEASUREMENT, SECOND)), "little")
+_KIND: Final = int.from_bytes(bytes((COMMAND, PAYLOAD)), "little")
+_PRODUCT: Final = 2048
+"""Rows of one matrix product: BLAS shares larger ones out to threads, whose spinning costs more than they bring."""
+_SLICE: Final = 8192
+"""Reports read at once: what stays in the processor's cache."""
 
 
 def _check_rows(rows: Frames) -> NDArray[np.bool_]:
     """Measurement reports only: a PD report between them is judged alone."""
-    sums = np.empty((len(rows), 2), np.float32)
-    # One matrix product for both sums, exact in float32; in slices that stay in the processor's cache.
-    for at in range(0, len(rows), _SLICE):
-        np.matmul(rows[at : at + _SLICE].astype(np.float32), _SUMS, out=sums[at : at + _SLICE])
-    whole = sums.astype(np.int32)
-    body = rows[:, 62]
-    good: NDArray[np.bool_] = (
-        (rows[:, 0] == MEASUREMENT)
-        & (rows[:, 1] == SECOND)
-        & (rows[:, 8] == COMMAND)
-        & (rows[:, 9] == PAYLOAD)
-        & (whole[:, 0] & 0xFF == body)
-        & (whole[:, 1] + body & 0xFF == rows[:, 63])
-    )
+    left = np.empty((len(rows), 2), np.int16)
+    for at in range(0, len(rows), _PRODUCT):
+        # Both sums at once, exact in float32 and within int16.
+        left[at : at + _PRODUCT] = np.matmul(rows[at : at + _PRODUCT].astype(np.float32), _SUMS)
+    left &= 0xFF
+    words = rows.view("<u2")
+    good: NDArray[np.bool_] = left.view(np.uint32)[:, 0] == 0
+    good &= words[:, 0] == _HEAD
+    good &= words[:, 4] == _KIND
     return good
 
 
@@ -193,24 +202,31 @@ class WitrnCodec:
         ms = device_ms(frames)
         before = self._last_ms
         last_arrival, self._last_arrival_ns = self._last_arrival_ns, t_ns
-        self._last_ms = None if (ms < 0).any() else int(ms[-1])
+        self._last_ms = None if ms.min() < 0 else int(ms[-1])
         even = False
         if before is not None and self._last_ms is not None:
-            steps = np.diff(ms, prepend=before) % WRAP_MS
+            steps = np.empty_like(ms)
+            steps[0] = ms[0] - before
+            np.subtract(ms[1:], ms[:-1], out=steps[1:])
+            if steps.min() < 0:
+                steps[steps < 0] += WRAP_MS
             total = int(steps.sum())
             passed = (t_ns - last_arrival) // MS
-            even = bool((steps > 0).all()) and abs(total - passed) <= LATE_MS
+            even = bool(steps.min() > 0) and abs(total - passed) <= LATE_MS
             if even:
+                device = np.cumsum(steps, out=steps)
+                device += self._unwrapped_ms
+                device *= MS
                 self._unwrapped_ms += total
-                device = self._unwrapped_ms - (total - np.cumsum(steps))
-                stamps = self._clock.stamps(device * MS, t_ns)
+                stamps = self._clock.stamps(device, t_ns)
         if not even:
             self._clock = DeviceClock()
             n = len(frames)
             floor = t_ns if self._last_t_ns is None else self._last_t_ns + TIME_STEP_NS
             step = min(max((t_ns - floor) // n, TIME_STEP_NS), 10 * MS)
             stamps = t_ns - step * np.arange(n - 1, -1, -1, dtype=np.int64)
-        if self._last_t_ns is not None:
+        # Behind the first none is nearer than this to the one before it: device milliseconds, or steps.
+        if self._last_t_ns is not None and stamps[0] < self._last_t_ns + TIME_STEP_NS:
             ramp = np.arange(1, len(stamps) + 1, dtype=np.int64) * TIME_STEP_NS
             stamps = np.maximum(stamps, self._last_t_ns + ramp)
         self._last_t_ns = int(stamps[-1])
@@ -218,8 +234,7 @@ class WitrnCodec:
 
     def _stamp(self, frames: Frames, t_ns: int) -> int:
         """The same for one report, without arrays: this is what happens a hundred times a second."""
-        digits = int(frames[0, 6])
-        within = _MILLISECONDS_OF[int(frames[0, 3])][digits] if digits < 100 else -1
+        within = _MILLISECONDS_OF[int(frames[0, 3]) << 8 | int(frames[0, 6])]
         before, last_arrival = self._last_ms, self._last_arrival_ns
         self._last_arrival_ns = t_ns
         self._last_ms = None if within < 0 else int(frames[0, 2]) * 1000 + within
@@ -266,46 +281,47 @@ class WitrnCodec:
 
 def _decode(frames: Frames, out: Int32s) -> None:
     """Fill ``out`` (8, n): D+, D-, board, probe, volts, amperes, CC1, CC2."""
-    values = _floats(frames, 30, 6)
+    scaled = np.empty((6, len(frames)))
+    scaled[:] = frames.view(_REALS)["values"][:, 0].T
     # All six quantities in one step; not a number fails every comparison.
-    scaled = values * _PER_SI
+    none, seated = scaled[2] == NOT_MEASURED_C, scaled[3] >= NO_PROBE_C
+    scaled *= _PER_SI
     np.rint(scaled, out=scaled)
-    low, high = scaled.min(axis=1, keepdims=True), scaled.max(axis=1, keepdims=True)
-    usual = bool(((high < _LIMIT) & (low > -_LIMIT)).all() and values[3].min() >= NO_PROBE_C)
-    none = values[2] == NOT_MEASURED_C
-    if not usual or none.any():
+    low, high = np.minimum.reduce(scaled, axis=1), np.maximum.reduce(scaled, axis=1)
+    usual = (high < _LIMIT[:, 0]) & (low > -_LIMIT[:, 0])
+    if not (usual.all() and seated.all()) or none.any():
         fits = np.abs(scaled) < _LIMIT
         fits[2] &= ~none
-        fits[3] &= values[3] >= NO_PROBE_C
+        fits[3] &= seated
         scaled[~fits] = MISSING
     out[:6] = scaled
-    cc = frames[:, 55:57].T
-    out[6:] = cc
-    out[6:] *= 100_000
+    cc = out[6:]
+    cc[:] = frames[:, 55:57].T
     # Reserved on older models: both zero is taken for that, never for two measured zeros.
     unknown = (cc[0] | cc[1]) == 0
+    cc *= 100_000
     if unknown.any():
-        out[6:, unknown] = MISSING
+        cc[:, unknown] = MISSING
 
 
 def device_ms(frames: Frames) -> Int64s:
     """Device milliseconds modulo 256 s, (n,); -1 where the bytes of the time contradict each other."""
-    low, digits = unsigned(frames, 3, 1), unsigned(frames, 6, 1)
-    within = _MILLISECONDS[low, np.minimum(digits, 99)]
-    ms = unsigned(frames, 2, 1) * 1000 + within
-    return np.where((within < 0) | (digits > 99), -1, ms)
-
-
-def _floats(frames: Frames, at: int, count: int) -> Floats:
-    """``count`` little-endian f32 at ``at``, (count, n)."""
-    inside = np.ascontiguousarray(frames[:, at : at + 4 * count])
-    return inside.view("<f4").T.astype(np.float64, order="C")
+    where = frames[:, 3].astype(np.intp)
+    where <<= 8
+    where |= frames[:, 6]
+    within = _MILLISECONDS.take(where)
+    ms = frames[:, 2] * np.int64(1000)
+    ms += within
+    if within.min() < 0:
+        ms[within < 0] = -1
+    return ms
 
 
 def _counters(frame: Frames) -> dict[str, float]:
+    counted = frame.view(_REALS)["counters"][0, 0]
     values = {
-        "capacity_ah": float(_floats(frame, 14, 2)[0, 0]),
-        "energy_wh": float(_floats(frame, 14, 2)[1, 0]),
+        "capacity_ah": float(counted[0]),
+        "energy_wh": float(counted[1]),
         "record_s": float(unsigned(frame, 22, 4, little=True)[0]),
         "uptime_s": float(unsigned(frame, 26, 4, little=True)[0]),
         "group": float(frame[0, 54]),
