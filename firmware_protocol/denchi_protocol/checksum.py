@@ -52,7 +52,7 @@ class Crc:
         self.of: Callable[[Data], int] = library or (self.by_pairs if in_pairs else self.by_table)
         """Checksum of one frame: the standard library's function where it has this one."""
         self._pairs: bytes | list[int] = b""
-        self._lengths: dict[int, tuple[NDArray[np.uint32], np.uint32]] = {}
+        self._lengths: dict[int, tuple[NDArray[np.unsignedinteger], np.uint32]] = {}
 
     def by_table(self, data: Data) -> int:
         """Checksum of ``data``, a byte at a time."""
@@ -98,9 +98,10 @@ class Crc:
         for at in range(0, len(rows), _SLICE):
             parts = tables.take(rows[at : at + _SLICE] + first, mode="clip")
             out[at : at + _SLICE] = np.bitwise_xor.reduce(parts, axis=1)
-        return out ^ constant
+        out ^= constant
+        return out
 
-    def _of_length(self, length: int) -> tuple[NDArray[np.uint32], np.uint32]:
+    def _of_length(self, length: int) -> tuple[NDArray[np.unsignedinteger], np.uint32]:
         """What each byte value at each place of a row adds (XOR), and what the length alone gives.
 
         A CRC is linear: the checksum of a row is the XOR of the checksums of its bytes, each alone
@@ -118,7 +119,9 @@ class Crc:
             else:
                 high = alone >> np.uint32(self.width - 8)
                 alone = table[high] ^ ((alone << np.uint32(8)) & np.uint32(self._mask))
-        made = tables.ravel(), np.uint32(self.of(bytes(length)))
+        # Narrow ones stay in the processor's first cache.
+        narrow = np.min_scalar_type(self._mask)
+        made = tables.astype(narrow).ravel(), np.uint32(self.of(bytes(length)))
         if len(self._lengths) < _LENGTHS:
             self._lengths[length] = made
         return made

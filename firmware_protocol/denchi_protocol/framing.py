@@ -57,6 +57,8 @@ class Framer:
     only for rows as long as one that ``rule`` has accepted, or as long as ``size`` says. Without it
     every frame is judged alone. ``size(data, at)``, for families whose frames differ in length: how
     long a frame that begins at ``at`` would be, 0 where none can (``at`` is a place inside ``data``).
+    ``heading(frame)``, for families that say now and then what their frames hold: whether this one does.
+    ``rows`` accepts none of these. Where the last of them comes again it is passed over: it ends no run.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Framer:
         limit: int = 8192,
         rows: Check | None = None,
         size: Callable[[bytes, int], int] | None = None,
+        heading: Callable[[bytes], bool] | None = None,
     ) -> None:
         self._rule = rule
         self._starts = frozenset(starts)
@@ -77,9 +80,9 @@ class Framer:
         self._told = 0  # bytes ahead already shown by a "looked like a frame" rejection
         self._rows = rows
         self._walk = size
-        self._size = 0  # of the last frame that was looked at alone
-        self._last = b""  # itself
-        self._other = b""  # the one before it of another length
+        self._is_heading = heading
+        self._size = 0  # of the last frame that was looked at alone and is no heading
+        self._heading = b""  # the last one
 
     def __len__(self) -> int:
         return len(self._buffer)
@@ -113,8 +116,9 @@ class Framer:
                     out.append(Mixed.of(data, held))
                     held = []
                 out.append(piece)
-            elif isinstance(piece, _Span) and piece.alone:  # only ever the first of a read
-                out.append(Mixed.of(piece.alone, [_Span(0, piece.size, piece.size)]))
+            elif isinstance(piece, _Span) and piece.own is not None:
+                # It began in an earlier read, so it is the first of this one.
+                out.append(Mixed.of(piece.own, [_Span(0, piece.size, piece.size)]))
             else:
                 held.append(piece)
         if held:
@@ -182,11 +186,8 @@ class Framer:
         while at < len(data):
             verdict: Verdict | None = None
             if not self._told and not len(self._buffer):
-                if spans := self._in_place(data, at):
-                    self._tell_all(out)
-                    at = spans[-1].end
-                    for span in spans:
-                        _add(out, span)
+                if found := self._in_place(data, at, out):
+                    at = found
                     continue
                 if data[at] in self._starts:
                     verdict = self._rule(data[at : at + self._longest])
@@ -202,11 +203,17 @@ class Framer:
 
     def _alone(self, data: bytes, at: int, size: int, out: list[Junk | _Span | _Walk]) -> int:
         """Take the frame of ``size`` bytes that stands at ``at``; returns where it ends."""
-        if self._size != size:
-            self._other = self._last
-        self._size, self._last = size, data[at : at + size]
-        _add(out, _Span(at, at + size, size))
+        if self._is_new(data[at : at + size]):
+            _add(out, _Span(at, at + size, size))
         return at + size
+
+    def _is_new(self, frame: bytes) -> bool:
+        """Note a frame that was looked at alone; whether it is more than the heading again."""
+        if self._is_heading is None or not self._is_heading(frame):
+            self._size = len(frame)
+            return True
+        before, self._heading = self._heading, frame
+        return frame != before
 
     def _one_by_one(
         self, out: list[Junk | _Span | _Walk], data: bytes, fresh: int, verdict: Verdict | None
@@ -223,8 +230,8 @@ class Framer:
                 back, size = len(self._buffer), len(piece)
                 end = fresh - back
                 if end < size:  # it began in an earlier read
-                    self._alone(piece, 0, size, [])
-                    out.append(_Span(-1, -1, size, piece))
+                    if self._is_new(piece):
+                        out.append(_Span(-1, -1, size, np.frombuffer(piece, np.uint8)))
                 else:
                     self._alone(data, end - size, size, out)
                 if end >= 0 and not self._told:
@@ -234,12 +241,13 @@ class Framer:
                 break
         return 0
 
-    def _in_place(self, data: bytes, at: int) -> Sequence[_Span | _Walk]:
-        """Whole frames that stand at ``at`` and are judged together; none where that is not worth it."""
+    def _in_place(self, data: bytes, at: int, out: list[Junk | _Span | _Walk]) -> int:
+        """Take whole frames that stand at ``at`` and are judged together; returns where they end, 0 where
+        that is not worth it or there are none."""
         size = self._size
         least = WORTH_IT if self._walk is None else WORTH_WALKING
         if self._rows is None or not size or (len(data) - at) // size < least:
-            return []
+            return 0
         step, longest = FIRST_LOOK, max(FIRST_LOOK, LOOK_BYTES // size)
         if self._walk is not None:
             walks: list[_Walk] = []
@@ -250,16 +258,30 @@ class Framer:
                 if whole is not looked:
                     break
                 at, step = looked.end, min(step * 8, longest)
-            return walks
-        spans: list[_Span] = []
-        while ahead := self._ahead(data, at, step):
-            runs = [s.frames(data) for s in ahead if s.size == size]
-            good = self._rows(runs[0] if len(runs) == 1 else np.concatenate(runs))
+            if not walks:
+                return 0
+            self._tell_all(out)
+            out += walks
+            return walks[-1].end
+        start, last = at, out[-1] if out else None
+        if isinstance(last, _Span) and last.end == at and last.size == size and last.own is None:
+            start = last.start
+        run = _Run(data, start, at, size, self._heading)
+        while len(rows := run.look(step)):
+            good = self._rows(rows)
             if not good.all():
-                return spans + _first(ahead, size, int(np.argmin(good)))
-            spans += ahead
-            at, step = ahead[-1].end, min(step * 8, longest)
-        return spans
+                run.look(int(np.argmin(good)))
+                run.take()
+                break
+            run.take()
+            step = min(step * 8, longest)
+        if run.end == at:
+            return 0
+        if start < at:
+            out.pop()
+        self._tell_all(out)
+        out.append(run.span())
+        return run.end
 
     def _walked(self, data: bytes, at: int, most: int, before: _Walk | None) -> _Walk | None:
         """Up to ``most`` frames: as those before went round, or by what their headers say of their length."""
@@ -291,22 +313,6 @@ class Framer:
             return looked
         return _Walk(looked.starts[:worst], looked.sizes[:worst])
 
-    def _ahead(self, data: bytes, at: int, most: int) -> list[_Span]:
-        """Where up to ``most`` frames would stand; a frame that only repeats is passed over by its bytes."""
-        spans: list[_Span] = []
-        size, other = self._size, self._other
-        while most > 0:
-            there = data.find(other, at) if other else -1
-            count = min(most, ((len(data) if there < 0 else there) - at) // size)
-            if count == 0:
-                break
-            spans.append(_Span(at, at + count * size, size))
-            at, most = at + count * size, most - count
-            if at == there:
-                spans.append(_Span(at, at + len(other), len(other)))
-                at += len(other)
-        return spans
-
     def _tell_all(self, out: list[Junk | _Span | _Walk]) -> None:
         if self._junk:
             told: list[bytes | Junk] = []
@@ -315,24 +321,80 @@ class Framer:
 
 
 class _Span(NamedTuple):
-    """Where frames of one length stand in what was read; ``start`` -1: ``alone`` is the one frame."""
+    """Where frames of one length stand in what was read; ``own``: themselves, where they do not stand there so.
+
+    ``start`` is -1 where they began in an earlier read.
+    """
 
     start: int
     end: int
     size: int
-    alone: bytes = b""
+    own: NDArray[np.uint8] | None = None
 
     def walk(self) -> _Walk:
         starts = np.arange(self.start, self.end, self.size, dtype=np.intp)
         return _Walk(starts, np.full(len(starts), self.size, np.intp))
 
     def frames(self, data: bytes) -> Frames:
-        if self.start < 0:
-            return np.frombuffer(self.alone, np.uint8).reshape(1, -1)
+        if self.own is not None:
+            return self.own.reshape(-1, self.size)
         count = (self.end - self.start) // self.size
         return np.frombuffer(data, np.uint8, count * self.size, self.start).reshape(
             count, self.size
         )
+
+
+class _Run:
+    """Frames of one length from ``start`` on, taken up to ``at``; ``heading`` between two of them is passed over.
+
+    They are read where they stand; once a heading stood between them they are gathered.
+    """
+
+    def __init__(self, data: bytes, start: int, at: int, size: int, heading: bytes) -> None:
+        self._data, self._size, self._heading = data, size, heading
+        self._whole = np.frombuffer(data, np.uint8)
+        self._start, self._bytes = start, at - start
+        self.end = self._seen = at
+        self._looked = 0
+        self._room: NDArray[np.uint8] | None = None
+
+    def look(self, most: int) -> Frames:
+        """Where up to ``most`` further frames (n, length) would stand; ``take`` takes them."""
+        size, heading, at = self._size, self._heading, self.end
+        parts: list[tuple[int, int]] = []
+        while most > 0:
+            end = min(at + most * size, len(self._data))
+            there = self._data.find(heading, at, end + len(heading)) if heading else -1
+            count = ((end if there < 0 else there) - at) // size
+            if not count:
+                break
+            parts.append((at, at + count * size))
+            at, most = at + count * size, most - count
+            if at == there:
+                at += len(heading)
+        self._seen, self._looked = at, sum(end - start for start, end in parts)
+        begun = self._start + self._bytes
+        if self._room is None:
+            if not parts or (len(parts) == 1 and parts[0][0] == begun):
+                return self._whole[begun : begun + self._looked].reshape(-1, size)
+            self._room = np.empty(len(self._data) - self._start, np.uint8)
+            self._room[: self._bytes] = self._whole[self._start : begun]
+        filled = self._bytes
+        for start, end in parts:
+            self._room[filled : filled + end - start] = self._whole[start:end]
+            filled += end - start
+        return self._room[self._bytes : filled].reshape(-1, size)
+
+    def take(self) -> None:
+        """What was looked at last belongs to the run."""
+        self.end = self._seen
+        self._bytes += self._looked
+        self._looked = 0
+
+    def span(self) -> _Span:
+        """The frames taken."""
+        own = None if self._room is None else self._room[: self._bytes]
+        return _Span(self._start, self.end, self._size, own)
 
 
 class _Walk(NamedTuple):
@@ -353,18 +415,6 @@ class _Walk(NamedTuple):
         return self.sizes[:0]
 
 
-def _first(spans: list[_Span], size: int, count: int) -> list[_Span]:
-    """The spans up to ``count`` frames of ``size``."""
-    out: list[_Span] = []
-    for span in spans:
-        if count == 0:
-            break
-        end = min(span.end, span.start + count * size) if span.size == size else span.end
-        out.append(_Span(span.start, end, span.size))
-        count -= (end - span.start) // size if span.size == size else 0
-    return out
-
-
 class Mixed(NamedTuple):
     """Whole frames of several lengths: where each begins in ``data`` (bytes,), and how long it is."""
 
@@ -373,7 +423,7 @@ class Mixed(NamedTuple):
     sizes: NDArray[np.intp]
 
     @classmethod
-    def of(cls, data: bytes, pieces: Sequence[_Span | _Walk]) -> Mixed:
+    def of(cls, data: bytes | NDArray[np.uint8], pieces: Sequence[_Span | _Walk]) -> Mixed:
         """The frames of ``pieces``, which stand in ``data``."""
         whole = np.frombuffer(data, np.uint8)
         alone = [(p.start, p.size) for p in pieces if isinstance(p, _Span) and p.end - p.start == p.size]  # fmt: skip
@@ -414,6 +464,8 @@ def _add(out: list[Junk | _Span | _Walk], span: _Span | _Walk) -> None:
         and isinstance(span, _Span)
         and last.end == span.start
         and last.size == span.size
+        and last.own is None
+        and span.own is None
     ):
         out[-1] = _Span(last.start, span.end, span.size)
     else:

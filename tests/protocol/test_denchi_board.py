@@ -252,6 +252,59 @@ def test_a_run_equals_its_lines() -> None:
         BoardCodec().decode_run(np.stack(frames), t_ns)
 
 
+THREE = "vbus:V:-6:9,ibus:A:-6:9,case:C:-4:7"
+
+
+def test_headers_within_a_recording_tell_what_they_tell_one_by_one() -> None:
+    """The same again says nothing; another, one as long as a data line, and one that cannot be read do."""
+
+    def lines(first: int, count: int) -> list[bytes]:
+        fields = ("+005000000", "-001500000", "+0250000")
+        return [values(i, 20_000 * i, *fields, columns=THREE) for i in range(first, first + count)]
+
+    plain, other, unread = header(THREE), header(THREE, "hz=50 sn=B2"), line("#D2 0000 cols=x")
+    as_long = header(THREE, "hz=50")
+    assert len(as_long) == len(lines(0, 1)[0])
+    said: list[bytes] = []
+    for one in (plain, plain, other, other, plain, as_long, plain, as_long, as_long, unread, unread, plain):  # fmt: skip
+        said += [one, *lines(40 * (len(said) // 41), 40)]
+    alone, whole = BoardCodec(), BoardCodec()
+    want = [event for one in said for event in alone.feed(one, T0)]
+    have = whole.feed(b"".join(said), T0)
+
+    def told(events: list) -> list:
+        return [e for e in events if not isinstance(e, SampleBlock)]
+
+    assert told(have) == told(want)
+    kinds = [type(e) for e in told(have)]
+    assert kinds.count(DeviceInfo) == 7  # plain, other, plain, as_long, plain, as_long, plain
+    assert kinds.count(Rejected) == 2
+    assert kinds.count(MeterGap) == 0
+    assert joined(have).columns["vbus_uv"].tolist() == [5_000_000] * 480
+
+
+def test_a_header_between_few_lines_ends_no_run() -> None:
+    codec = BoardCodec()
+    codec.feed(header() + sample(0), T0)
+    for i, read in ((2, [sample(1), header(), sample(2)]), (5, [sample(3), sample(4), header(), sample(5)])):  # fmt: skip
+        (block,) = codec.feed(b"".join(read), T0 + 20 * i * MS)
+        assert isinstance(block, SampleBlock)
+        assert set(np.diff(block.t_ns).tolist()) == {20 * MS}
+
+
+@pytest.mark.parametrize("cut", [0, 100, 1000, 5000])
+def test_what_lies_ready_at_once_keeps_the_boards_distances(cut: int) -> None:
+    """A header every second within it ends no run: each read, however large, is stamped as one."""
+    said = b"".join((header() if i % 50 == 0 else b"") + sample(i) for i in range(5000))
+    codec, events = BoardCodec(), []
+    events += codec.feed(said[:cut], T0)
+    events += codec.feed(said[cut:], T0 + 100 * 1000 * MS)
+    for block in blocks(events)[-1:]:
+        assert len(block) >= 5000 - cut // 60
+        assert (np.diff(block.t_ns) == 20 * MS).all()
+    assert sum(map(len, blocks(events))) == 5000
+
+
 @pytest.mark.parametrize(
     ("columns", "why"),
     [
@@ -291,9 +344,14 @@ def test_values_of_other_columns_are_not_read() -> None:
 def test_a_field_that_is_no_number_is_no_value(field: str) -> None:
     codec = BoardCodec()
     codec.feed(header(), T0)
-    events = codec.feed(values(1, 1, field, "+000000000", "?0000000", "?0000000"), T0)
+    wrong = values(1, 1, field, "+000000000", "?0000000", "?0000000")
+    events = codec.feed(wrong, T0)
     assert not blocks(events)
     assert isinstance(events[0], Rejected)
+    among = [sample(i) for i in range(2, 50)]
+    events = codec.feed(b"".join([*among[:40], wrong, *among[40:]]), T0 + 1000 * MS)
+    assert sum(map(len, blocks(events))) == 48
+    assert [e.data for e in events if isinstance(e, Rejected)] == [wrong[:64]]
 
 
 def test_what_a_column_cannot_hold_is_missing() -> None:

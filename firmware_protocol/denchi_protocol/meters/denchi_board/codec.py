@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -35,6 +36,7 @@ from denchi_protocol.meters.denchi_board.layout import (
     SEQUENCE_AT,
     TAIL,
     TIME_AT,
+    Column,
     Layout,
     parse_header,
 )
@@ -48,10 +50,20 @@ TIMES_US: Final = 10**12
 RESTARTED: Final = "the board restarted"
 LOST: Final = "lines missing in the sequence"
 
-HASH, DOLLAR, STAR, COMMA, LF, QUESTION = b"#$*,\n?"
+HASH, DOLLAR, STAR, COMMA, LF, QUESTION, MINUS = b"#$*,\n?-"
 _HEX: Final = np.full(256, 255, np.uint8)
 _HEX[np.frombuffer(b"0123456789ABCDEF", np.uint8)] = np.arange(16, dtype=np.uint8)
-_SLICE: Final = 512
+_SLICE: Final = 2048
+_ALL: Final = 2**64 - 1
+_JOINED: Final = tuple(
+    (np.uint64(10**digits << bits | 1), np.uint64(bits), np.uint64(keep))
+    for digits, bits, keep in (
+        (1, 8, 0x00FF00FF00FF00FF),
+        (2, 16, 0x0000FFFF0000FFFF),
+        (4, 32, _ALL),
+    )
+)
+"""Factor, shift and mask that join neighbouring numbers of 8, 16 and 32 bits, the first the higher."""
 _IS_SIGN: Final = np.isin(np.arange(256), np.frombuffer(b"+-?", np.uint8))
 
 
@@ -68,10 +80,26 @@ def _rule(view: bytes) -> Verdict:
     return end, ""
 
 
+def _is_header(line: bytes) -> bool:
+    """Whether a whole line is a header that can be read: the same one again says nothing."""
+    return line[0] == HASH and not isinstance(_header_of(line), RemoteProtocolError)
+
+
+@lru_cache(maxsize=4)
+def _header_of(line: bytes) -> Layout | RemoteProtocolError:
+    """What a header line says, or why it cannot be read."""
+    try:
+        return parse_header(line[:-TAIL].decode("ascii"))
+    except UnicodeDecodeError as error:
+        return RemoteProtocolError(str(error))
+    except RemoteProtocolError as error:
+        return error
+
+
 def check_rows(rows: Frames) -> NDArray[np.bool_]:
-    """Bool (n,): which rows (n, length) are whole lines with the right checksum."""
+    """Bool (n,): which rows (n, length) are whole data lines with the right checksum."""
     good: NDArray[np.bool_] = (
-        ((rows[:, 0] == DOLLAR) | (rows[:, 0] == HASH))
+        (rows[:, 0] == DOLLAR)
         & (rows[:, -TAIL] == STAR)
         & (rows[:, -2] == 13)
         & (rows[:, -1] == LF)
@@ -90,12 +118,10 @@ class BoardCodec:
     """One connection to a board."""
 
     def __init__(self) -> None:
-        self._framer = Framer(_rule, b"#$", longest=LONGEST, rows=check_rows)
+        self._framer = Framer(_rule, b"#$", longest=LONGEST, rows=check_rows, heading=_is_header)
         self._clock = DeviceClock()
         self._layout: Layout | None = None
         self._shape: _Shape | None = None
-        self._header_line = b""
-        """The last header that was read, as it came."""
         self._early = False
         """Lines before the header have been told."""
         self._ask_ns: int | None = None
@@ -127,9 +153,6 @@ class BoardCodec:
                 events.append(Rejected(t_ns, piece.reason, piece.data))
                 continue
             if held and held[0].shape[1] != piece.shape[1]:
-                # The header comes again and again: the same one must not end a run.
-                if len(piece) == 1 and piece.tobytes() == self._header_line:
-                    continue
                 self._frames(held, t_ns, events)
             held.append(piece)
         self._frames(held, t_ns, events)
@@ -155,17 +178,16 @@ class BoardCodec:
         that are not of its columns.
         """
         check_run(frames, t_ns)
-        shape = self._shape
-        if shape is None or not shape.fits(frames).all():
-            raise LocalProtocolError("a run holds data lines of the columns of the last header")
-        return SampleBlock(t_ns, shape.columns(frames, shape.numbers(frames)))
+        if self._shape is not None:
+            good, _, counted = self._shape.read(frames)
+            if good.all():
+                return SampleBlock(t_ns, self._shape.columns_of(counted))
+        raise LocalProtocolError("a run holds data lines of the columns of the last header")
 
     def _header(self, line: bytes, t_ns: int) -> list[Event]:
-        try:
-            layout = parse_header(line[:-TAIL].decode("ascii"))
-        except (RemoteProtocolError, UnicodeDecodeError) as error:
-            return [Rejected(t_ns, f"no header of ours: {error}"[:80], line)]
-        self._header_line = line
+        layout = _header_of(line)
+        if isinstance(layout, RemoteProtocolError):
+            return [Rejected(t_ns, f"no header of ours: {layout}"[:80], line)]
         if layout == self._layout:
             return []
         self._layout, self._shape = layout, _Shape(layout)
@@ -197,26 +219,25 @@ class BoardCodec:
             return [] if told else [Rejected(t_ns, reason, run[0].tobytes())]
         if len(run) == 1:
             return self._line(run.tobytes(), t_ns, shape)
-        good = shape.fits(run)
-        marks: list[tuple[int, Event]] = [
-            (
-                int(i),
-                Rejected(t_ns, "values that are not of the header's columns", run[i].tobytes()),
-            )
-            for i in np.flatnonzero(~good)
-        ]
-        at = np.flatnonzero(good)
-        if not len(at):
-            return [mark for _, mark in marks]
-        lines = _Lines.of(at, run[at], shape.numbers(run[at]), self._before)
+        good, moments, counted = shape.read(run)
+        marks: list[tuple[int, Event]] = []
+        at = np.arange(len(run))
+        if not good.all():
+            reason = "values that are not of the header's columns"
+            marks += [(int(i), Rejected(t_ns, reason, run[i].tobytes())) for i in at[~good]]
+            at = at[good]
+            if not len(at):
+                return [mark for _, mark in marks]
+            moments, counted = moments[:, at], counted[:, at]
+        lines = _Lines.of(at, moments, counted, self._before)
         twice = lines.same()
-        marks += [
-            (int(i), Rejected(t_ns, "the same line twice", run[i].tobytes())) for i in at[twice]
-        ]
         if twice.any():
+            marks += [
+                (int(i), Rejected(t_ns, "the same line twice", run[i].tobytes())) for i in at[twice]
+            ]
             lines = lines.where(~twice)
         stamps = np.zeros(0, np.int64)
-        if len(lines.rows):
+        if len(lines.at):
             stamps = self._stamped(lines, t_ns, marks)
         return _in_order(marks, lines, stamps, shape)
 
@@ -237,14 +258,15 @@ class BoardCodec:
             lost = 0 if restart else (now[0] - before[0] - 1) % SEQUENCES
         stamps = self._clock.stamps(np.array([(now[1] + self._wraps_us) * 1000], np.int64), t_ns)
         self._before, self._stamp_ns = now, int(stamps[0])
-        block = SampleBlock.trusted(stamps, shape.columns_of(values), np.zeros(1, np.uint16))
+        columns = shape.columns_of(np.array(values, np.int32)[:, None])
+        block = SampleBlock.trusted(stamps, columns, np.zeros(1, np.uint16))
         if not restart and not lost:
             return [block]
         return [MeterGap(last_ns, self._stamp_ns, lost, RESTARTED if restart else LOST), block]
 
     def _stamped(self, lines: _Lines, t_ns: int, marks: list[tuple[int, Event]]) -> Int64s:
         """Stamps of the lines; restarts and holes in the sequence are added to ``marks``."""
-        time_us, time0_us = lines.numbers[:, 1], lines.before[:, 1]
+        time_us, time0_us = lines.moments[1], lines.before[1]
         wrapped = (time0_us > TIMES_US // 10 * 9) & (time_us < TIMES_US // 10)
         restart = (time_us < time0_us) & ~wrapped
         bounds = [0, *(int(cut) for cut in np.flatnonzero(restart) if cut), len(restart)]
@@ -256,7 +278,7 @@ class BoardCodec:
             stamps.append(self._clock.stamps((time_us[start:end] + rounds) * 1000, t_ns))
         stamped: Int64s = np.concatenate(stamps)
         was = np.concatenate(([self._stamp_ns], stamped[:-1]))
-        lost = (lines.numbers[:, 0] - lines.before[:, 0] - 1) % SEQUENCES
+        lost = (lines.moments[0] - lines.before[0] - 1) % SEQUENCES
         lost[restart] = 0
         if self._before is None:
             lost[0] = 0
@@ -264,35 +286,40 @@ class BoardCodec:
             cause = RESTARTED if restart[i] else LOST
             gap = MeterGap(int(was[i]), int(stamped[i]), int(lost[i]), cause)
             marks.append((int(lines.at[i]), gap))
-        self._before = (int(lines.numbers[-1, 0]), int(lines.numbers[-1, 1]))
+        self._before = (int(lines.moments[0, -1]), int(lines.moments[1, -1]))
         self._stamp_ns = int(stamped[-1])
         return stamped
 
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
-    """Data lines: their places in the run (n,), themselves, their numbers (n, 2 + columns), and the
-    sequence and time of the line before each (n, 2)."""
+    """Data lines: their places in the run (n,), sequence and time of each and of the line before each
+    (2, n), the counts of its channels (channels, n)."""
 
     at: NDArray[np.intp]
-    rows: Frames
-    numbers: Int64s
+    moments: Int64s
     before: Int64s
+    counted: Int32s
 
     @classmethod
     def of(
-        cls, at: NDArray[np.intp], rows: Frames, numbers: Int64s, before: tuple[int, int] | None
+        cls, at: NDArray[np.intp], moments: Int64s, counted: Int32s, before: tuple[int, int] | None
     ) -> _Lines:
-        first = [(-1, -1) if before is None else before]
-        return cls(at, rows, numbers, np.concatenate((first, numbers[:-1, :2])))
+        earlier = np.empty_like(moments)
+        earlier[:, 0] = (-1, -1) if before is None else before
+        earlier[:, 1:] = moments[:, :-1]
+        return cls(at, moments, earlier, counted)
 
     def same(self) -> NDArray[np.bool_]:
         """Where sequence and time are those of the line before."""
-        equal: NDArray[np.bool_] = np.logical_and.reduce(self.numbers[:, :2] == self.before, axis=1)
+        equal: NDArray[np.bool_] = self.moments[0] == self.before[0]
+        equal &= self.moments[1] == self.before[1]
         return equal
 
     def where(self, which: NDArray[np.bool_]) -> _Lines:
-        return _Lines(self.at[which], self.rows[which], self.numbers[which], self.before[which])
+        return _Lines(
+            self.at[which], self.moments[:, which], self.before[:, which], self.counted[:, which]
+        )
 
 
 def _in_order(
@@ -300,7 +327,7 @@ def _in_order(
 ) -> list[Event]:
     """Blocks and marks in the order of the stream, whatever the reads were."""
     events: list[Event] = []
-    columns = shape.columns(lines.rows, lines.numbers)
+    columns = shape.columns_of(lines.counted)
     begun = 0
     for place, mark in [*sorted(marks, key=lambda one: one[0]), (None, None)]:
         end = len(stamps) if place is None else int(np.searchsorted(lines.at, place))
@@ -314,7 +341,7 @@ def _in_order(
 
 
 def _counted(word: bytes, power: int) -> int:
-    """Counts of a value as it stands in a line, in the column's unit; MISSING as ``_Shape.columns`` has it."""
+    """Counts of a value as it stands in a line, in the column's unit; MISSING as ``_counts_of`` has it."""
     if word[0] == QUESTION:
         return MISSING
     value = int(word)
@@ -322,8 +349,18 @@ def _counted(word: bytes, power: int) -> int:
     return value if -(2**31) < value < 2**31 else MISSING
 
 
+def _counts_of(column: Column, signs: NDArray[np.uint8], sizes: Int64s) -> Int32s:
+    """Counts (n,) of a column, in its unit; MISSING where the board says so or they do not fit."""
+    if column.power >= 0:
+        value = sizes * 10**column.power
+    else:
+        value = np.rint(sizes / 10.0**-column.power).astype(np.int64)
+    value[signs == MINUS] *= -1
+    return counts(value, signs != QUESTION)
+
+
 class _Shape:
-    """A layout as arrays: what stands at each place of a data line, and what each digit weighs."""
+    """A layout as arrays: what may stand at each place of a data line, and where its numbers are."""
 
     def __init__(self, layout: Layout) -> None:
         low = np.full(layout.length, ord("0"), np.uint8)
@@ -331,18 +368,28 @@ class _Shape:
         low[-TAIL:], span[-TAIL:] = 0, 255
         fixed = [(0, DOLLAR), (SEQUENCE_AT - 1, COMMA), (TIME_AT - 1, COMMA)]
         fixed += [(ID_AT + i, ord(char)) for i, char in enumerate(layout.id)]
-        weights = np.zeros((layout.length, 2 + len(layout.columns)))
-        numbers = [(SEQUENCE_AT, 5), (TIME_AT, 12)]
-        numbers += [(column.at + 1, column.digits) for column in layout.columns]
-        for i, (at, digits) in enumerate(numbers):
-            weights[at : at + digits, i] = 10.0 ** np.arange(digits - 1, -1, -1)
+        ends = [(SEQUENCE_AT + 5, 5), (TIME_AT + 12, 12)]
+        ends += [(column.at + 1 + column.digits, column.digits) for column in layout.columns]
+        long = [i for i, (_, digits) in enumerate(ends) if digits > 8]
+        # What stands before the last eight digits of a number is read as a number of its own.
+        words = ends + [(ends[i][0] - 8, ends[i][1] - 8) for i in long]
         for column in layout.columns:
             fixed.append((column.at - 1, COMMA))
             low[column.at], span[column.at] = 0, 255
         for at, char in fixed:
             low[at], span[at] = char, 0
-        self._low, self._span = low, span
-        self._weights = weights[SEQUENCE_AT:-TAIL]
+        self._low, self._span = low[None, :], span[None, :]
+        self._count, self._long = len(ends), long
+        self._words = np.dtype(
+            {
+                "names": [f"w{i}" for i in range(len(words))],
+                "formats": ["<u8"] * len(words),
+                "offsets": [end - 8 for end, _ in words],
+                "itemsize": layout.length,
+            }
+        )
+        # Of eight bytes those of the number, its last digit is the highest.
+        self._keep = np.array([~0 << 8 * (8 - min(d, 8)) & _ALL for _, d in words], np.uint64)[:, None]  # fmt: skip
         self._columns = layout.columns
         self._channels = {c.channel: None for c in layout.columns if c.channel is not None}
         values = b"".join(rb",([+?-]\d{%d})" % column.digits for column in layout.columns)
@@ -362,47 +409,54 @@ class _Shape:
                 values[column.channel] = _counted(word, column.power)
         return (int(sequence), int(time_us)), list(values.values())
 
-    def columns_of(self, values: list[int]) -> dict[str, Int32s]:
-        """Columns of one line's counts."""
-        out = np.array(values, np.int32)
-        return {name: out[i : i + 1] for i, name in enumerate(self._channels)}
+    def columns_of(self, counted: Int32s) -> dict[str, Int32s]:
+        """Columns of counts (channels, n)."""
+        return dict(zip(self._channels, counted, strict=True))
 
-    def fits(self, rows: Frames) -> NDArray[np.bool_]:
-        """Bool (n,): which rows (n, length) have id, commas, signs and digits in their places."""
-        if rows.shape[1] != len(self._low):
-            return np.zeros(len(rows), np.bool_)
-        places, signs = (rows - self._low) <= self._span, _IS_SIGN[rows[:, self._signs]]
-        if places.all() and signs.all():
-            return np.ones(len(rows), np.bool_)
-        good: NDArray[np.bool_] = np.logical_and.reduce(places, axis=1)
-        good &= np.logical_and.reduce(signs, axis=1)
-        return good
+    def read(self, rows: Frames) -> tuple[NDArray[np.bool_], Int64s, Int32s]:
+        """Bool (n,): which rows (n, length) have id, commas, signs and digits in their places; and of
+        these sequence and time (2, n), and the counts of the channels (channels, n)."""
+        n = len(rows)
+        moments, counted = np.zeros((2, n), np.int64), np.zeros((len(self._channels), n), np.int32)
+        if rows.shape[1] != self._words.itemsize:
+            return np.zeros(n, np.bool_), moments, counted
+        good = np.ones(n, np.bool_)
+        low, span = self._low, self._span
+        if n >= _SLICE:  # as long as what they meet: a step over all of it, not one a line
+            low, span = np.tile(low, (_SLICE, 1)), np.tile(span, (_SLICE, 1))
+        # In slices that stay in the processor's cache.
+        for first in range(0, n, _SLICE):
+            part = slice(first, first + _SLICE)
+            lines = rows[part]
+            figures = lines - low[: len(lines)]
+            places, signs = figures <= span[: len(lines)], _IS_SIGN[lines[:, self._signs]]
+            if not (places.all() and signs.all()):
+                good[part] = np.logical_and.reduce(places, axis=1)
+                good[part] &= np.logical_and.reduce(signs, axis=1)
+            numbers = self._numbers(figures)
+            moments[:, part] = numbers[:2]
+            at = 0
+            for column, value in zip(self._columns, numbers[2:], strict=True):
+                if column.channel is not None:
+                    counted[at, part] = _counts_of(column, lines[:, column.at], value)
+                    at += 1
+        return good, moments, counted
 
-    def numbers(self, rows: Frames) -> Int64s:
-        """Sequence, time and the size of each value (n, 2 + columns).
+    def _numbers(self, figures: Frames) -> Int64s:
+        """The numbers (2 + columns, n) of rows (n, length) that hold digits as 0 to 9.
 
-        One matrix product for all digits; exact, since float64 holds integers to 2**53.
+        Eight digits at a time, each product joins neighbours: single digits, pairs, fours.
         """
-        numbers = np.empty((len(rows), self._weights.shape[1]), np.int64)
-        # In slices that stay in the processor's cache, as checksum.py has it.
-        for first in range(0, len(rows), _SLICE):
-            figures = rows[first : first + _SLICE, SEQUENCE_AT:-TAIL] & np.uint8(15)
-            numbers[first : first + _SLICE] = figures.astype(np.float64) @ self._weights
-        return numbers
-
-    def columns(self, rows: Frames, numbers: Int64s) -> dict[str, Int32s]:
-        """Columns of the values; MISSING where the board says so or a column cannot hold it."""
-        signs = rows[:, self._signs]
-        sizes = np.where(signs == ord("-"), -numbers[:, 2:], numbers[:, 2:])
-        there = signs != ord("?")
-        out: dict[str, Int32s] = {}
-        for i, column in enumerate(self._columns):
-            if column.channel is None:
-                continue
-            value = sizes[:, i]
-            if column.power >= 0:
-                value = value * 10**column.power
-            else:
-                value = np.rint(value / 10.0**-column.power).astype(np.int64)
-            out[column.channel] = counts(value, there[:, i])
-        return out
+        fields = figures.view(self._words)[:, 0]
+        words = np.empty((len(self._keep), len(figures)), np.uint64)
+        for i, word in enumerate(words):
+            word[:] = fields[f"w{i}"]
+        words &= self._keep
+        for factor, shift, keep in _JOINED:
+            words *= factor
+            words >>= shift
+            words &= keep
+        whole: Int64s = words.view(np.int64)  # at most 99,999,999
+        for high, number in zip(whole[self._count :], self._long, strict=True):
+            whole[number] += high * 10**8
+        return whole[: self._count]
