@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntFlag
 from functools import lru_cache
@@ -225,15 +225,19 @@ class SampleBlock:
         return cls(stamps, {name: to_column(v, name) for name, v in values.items()}, flags)
 
     @classmethod
-    def concat(cls, blocks: Sequence[SampleBlock]) -> SampleBlock:
-        """Join blocks of one instrument in the order given; absent columns become MISSING."""
+    def concat(cls, blocks: Sequence[SampleBlock], without: Collection[str] = ()) -> SampleBlock:
+        """Join blocks of one instrument in the order given; absent columns become MISSING.
+
+        Columns ``without`` may be left out: they cost nothing where blocks are joined.
+        """
         if len(blocks) == 1:
             return blocks[0]
         if not blocks:
             return cls(np.zeros(0, np.int64), {})
         first = blocks[0].columns.keys()
         if all(block.columns.keys() == first for block in blocks):
-            alike = {name: np.concatenate([b.columns[name] for b in blocks]) for name in first}
+            wanted = [name for name in first if name not in without] if without else first
+            alike = {name: np.concatenate([b.columns[name] for b in blocks]) for name in wanted}
             return cls.trusted(
                 np.concatenate([b.t_ns for b in blocks]),
                 alike,
@@ -345,10 +349,10 @@ class SampleBlock:
     def greatest(self, name: str) -> float:
         """Greatest value of a channel in SI units; NaN when it was not measured."""
         column = self.columns.get(name)
-        if column is None or not len(column):
+        if column is None or not (n := len(column)):
             return float("nan")
         # Of a short column a list's maximum costs a quarter of an array's.
-        top = max(column.tolist()) if len(column) <= 32 else int(column.max())
+        top = max(column.tolist()) if n <= 32 else int(column.max())
         return float("nan") if top == MISSING else top / channel(name).per_si
 
     def reduce(
@@ -370,14 +374,16 @@ class SampleBlock:
             np.floor_divide(raw[v] * raw[i], 1000, out=raw[count])
             np.logical_and(there[v], there[i], out=there[count])
             listed, per_si = (*listed, POWER), (*per_si, 1_000_000_000)
-        whole = bool(there.all())
+        whole = bool(np.logical_and.reduce(there, axis=None))
         kept = raw if whole else np.where(there, raw, 0)
         low = raw if whole else np.where(there, raw, _FAR)
         high = raw if whole else np.where(there, raw, -_FAR)
         if len(starts) == 1:
-            n = there.sum(axis=1, keepdims=True)
-            total = kept.sum(axis=1, keepdims=True)
-            low, high = low.min(axis=1, keepdims=True), high.max(axis=1, keepdims=True)
+            # Reductions themselves, not the arrays' methods: those cost as much again where rows are few.
+            n = np.add.reduce(there, axis=1, dtype=np.int64, keepdims=True)
+            total = np.add.reduce(kept, axis=1, keepdims=True)
+            low = np.minimum.reduce(low, axis=1, keepdims=True)
+            high = np.maximum.reduce(high, axis=1, keepdims=True)
         else:
             n = np.add.reduceat(there.astype(np.int64), starts, axis=1)
             total = np.add.reduceat(kept, starts, axis=1)

@@ -39,8 +39,6 @@ class Second:
         "cell_temp",
         "cells",
         "dark",
-        "dm",
-        "dp",
         "fresh",
         "i",
         "i_high",
@@ -66,7 +64,6 @@ class Second:
         """Voltage and current are a cell's or pack's, not VBUS."""
         self.v = self.v_low = self.v_high = NAN
         self.i = self.i_low = self.i_high = self.p = NAN
-        self.dp = self.dm = NAN
         self.case = self.ambient = self.meter = self.pd = self.cell_temp = NAN
         self.cells: Sequence[float] = ()
 

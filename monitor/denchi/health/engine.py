@@ -18,8 +18,8 @@ import numpy as np
 
 from denchi.health.base import NS, Context, Detector, Second
 from denchi.health.contract import Contract, ContractWatch
-from denchi.health.grid import NAN, POWER, Row, rows_of
-from denchi.health.profiles import Profile
+from denchi.health.grid import NAN, POWER, UNUSED, Row, rows_of
+from denchi.health.profiles import Limits, Profile
 from denchi.health.verdict import Coverage, judge
 from denchi.model import Finding, Gap, RecallStatus, SessionMeta, VerdictReport
 from denchi_protocol.codec import PdMessage, Telemetry
@@ -111,6 +111,11 @@ def _unit_temperatures(block: SampleBlock) -> tuple[tuple[str, str], ...]:
     )
 
 
+def _near_c(limits: Limits) -> float:
+    """From this temperature on every sample of the unit is shown to the detectors."""
+    return min(limits.charge_danger_c, limits.case_danger_c) - 8.0
+
+
 @dataclass(slots=True)
 class _Waiting:
     """The newest second of an instrument, not over yet."""
@@ -139,6 +144,7 @@ class HealthEngine:
     ) -> None:
         self.profile = profile
         self.context = Context(profile.limits, meta, start_ns, places=temperature_places)
+        self._near_c = _near_c(profile.limits)
         self.detectors = [make() for make in (load_detectors() if detectors is None else detectors)]
         # A second goes to those that look at it; most detectors override two or three of the eight calls.
         self._lookers = self._overriding("second")
@@ -182,16 +188,16 @@ class HealthEngine:
     def feed(self, role: str, block: SampleBlock) -> list[Finding]:
         """Take a block of the instrument ``role`` (``meter battery case ambient``)."""
         found: list[Finding] = []
-        self._rows += len(block)
+        self._rows += (n := len(block.t_ns))
         if self._main is None and role in MAIN:
             self._main = role
-        if len(block):
-            first_ns, last_ns = int(block.t_ns[0]), int(block.t_ns[-1])
+        if n:
+            first_ns, last_ns = block.t_ns.item(0), block.t_ns.item(-1)
             if self._first_ns is None:
                 self._first_ns = first_ns
             if last_ns > self._last_ns:
                 self._last_ns = last_ns
-            if hot := self._hot_places(role, block):
+            if hot := self._hot_places(block):
                 for part in self._seconds_of(block):
                     found += self._take(role, part, int(part.t_ns[0]), int(part.t_ns[-1]))
                     found += self._warm(part, hot)
@@ -234,17 +240,16 @@ class HealthEngine:
                 found += detector.temperatures(place, stamps, values, self.context)
         return found
 
-    def _hot_places(self, role: str, block: SampleBlock) -> tuple[tuple[str, str], ...]:
+    def _hot_places(self, block: SampleBlock) -> tuple[tuple[str, str], ...]:
         """(channel, place) of the unit's temperatures that come near a limit in this block, or just did."""
-        key = (role, *block.columns)
+        key = tuple(block.columns)
         names = self._unit_temps.get(key)
         if names is None:
             names = self._unit_temps[key] = _unit_temperatures(block)
         if not names:
             return ()
         near: list[tuple[str, str]] = []
-        limits = self.context.limits
-        low = min(limits.charge_danger_c, limits.case_danger_c) - 8.0
+        low = self._near_c
         for name, place in names:
             if block.greatest(name) >= low:
                 self._hot.add(place)
@@ -336,6 +341,7 @@ class HealthEngine:
         """Limits changed; state is kept."""
         self.profile = profile
         self.context.limits = profile.limits
+        self._near_c = _near_c(profile.limits)
 
     # -- seconds -----------------------------------------------------------------------------
 
@@ -343,7 +349,7 @@ class HealthEngine:
         """The second that waited is over."""
         self._pending.pop(role, None)
         found: list[Finding] = []
-        for row in rows_of(SampleBlock.concat(waiting.parts), self.context.start_ns):
+        for row in rows_of(SampleBlock.concat(waiting.parts, UNUSED), self.context.start_ns):
             found += self._closed(role, row)
         return found
 
@@ -420,7 +426,6 @@ class HealthEngine:
         s.v, s.v_low, s.v_high = row.mean(volts), row.low(volts), row.high(volts)
         s.i, s.i_low, s.i_high = row.mean(amps), row.low(amps), row.high(amps)
         s.p = row.mean(POWER)
-        s.dp, s.dm = row.mean("dp_uv"), row.mean("dm_uv")
         cells = [n for n in row.cells if n.startswith("cell_uv.")]
         if cells:
             cells.sort(key=lambda n: int(n[8:]))

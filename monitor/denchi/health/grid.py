@@ -20,7 +20,7 @@ DARK_V: Final = 2.5
 DOUBT: Final = np.uint16(Quality.UNCHECKED)
 _PAIRS: Final = (("vbus_uv", "ibus_ua"), ("pack_uv", "pack_ua"))
 _ZERO: Final = np.zeros(1, np.int64)
-_UNUSED: Final = ("dp_uv", "dm_uv", "cc1_uv", "cc2_uv")
+UNUSED: Final = ("dp_uv", "dm_uv", "cc1_uv", "cc2_uv")
 """Channels that no detector looks at."""
 
 
@@ -69,7 +69,7 @@ def rows_of(block: SampleBlock, start_ns: int) -> Iterator[Row]:
         starts = np.concatenate([_ZERO, cuts])
         ends = np.append(cuts, len(block))
         ks = seconds[starts].tolist()
-    names = [name for name in block.columns if name not in _UNUSED]
+    names = [name for name in block.columns if name not in UNUSED]
     power = next((p for p in _PAIRS if p[0] in block.columns and p[1] in block.columns), None)
     if names:
         found = block.reduce(names, starts, power)
@@ -82,11 +82,13 @@ def rows_of(block: SampleBlock, start_ns: int) -> Iterator[Row]:
         ]  # fmt: skip
     else:
         table = []
-    lowest: list[int] = next((row[3] for row in table if row[0] == "vbus_uv"), [])
     dark = None
-    if any(low < DARK_V * 1e6 for low in lowest):  # most seconds know it by their least value
+    # Most seconds know it by their least value.
+    if any(min(row[3]) < DARK_V * 1e6 for row in table if row[0] == "vbus_uv"):
         dark = _counts(block.vbus_v() < DARK_V, starts)
-    doubtful = _counts((block.quality & DOUBT) != 0, starts)
+    doubtful = None
+    if block.quality.any():  # most samples are plainly measured
+        doubtful = _counts((block.quality & DOUBT) != 0, starts)
     lasts, lengths = block.t_ns[ends - 1].tolist(), (ends - starts).tolist()
     for j, k in enumerate(ks):
         cells = {
@@ -111,4 +113,4 @@ def _counts(
     return [int(x) for x in np.add.reduceat(where.astype(np.int64), starts)]
 
 
-__all__ = ["DARK_V", "NAN", "NS", "POWER", "Row", "rows_of"]
+__all__ = ["DARK_V", "NAN", "NS", "POWER", "UNUSED", "Row", "rows_of"]
