@@ -47,9 +47,14 @@ class DeviceClock:
             return self.stamps(np.array([first_ns], np.int64), arrival_ns)
         last_ns = first_ns + (n - 1) * step_ns
         start = first_ns + self._follow(first_ns, last_ns, arrival_ns)
+        soonest = start if self._last_t_ns is None else self._last_t_ns + 1
+        if (
+            start + (n - 1) * step_ns <= soonest + n - 1
+        ):  # all of them are behind: as close as can be
+            start, step_ns = soonest, 1
         t_ns = np.arange(start, start + n * step_ns, step_ns, dtype=np.int64)
-        if self._last_t_ns is not None and start <= self._last_t_ns:
-            t_ns = np.maximum(t_ns, self._last_t_ns + 1 + np.arange(n, dtype=np.int64))
+        if start < soonest:
+            t_ns = np.maximum(t_ns, soonest + np.arange(n, dtype=np.int64))
         self._last_t_ns = int(t_ns[-1])
         return t_ns
 

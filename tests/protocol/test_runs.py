@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from denchi.drivers import registry
 from denchi_protocol.codec import MeterGap, Scene, Telemetry
+from denchi_protocol.devclock import DeviceClock
 from denchi_protocol.runs import ArrivalClock, News, in_order, woven
 from denchi_protocol.samples import TIME_STEP_NS, SampleBlock
 from protocol.fuzz import WIRED
@@ -172,6 +174,32 @@ def test_arrivals_go_forward_however_they_are_cut():
     assert (np.diff(stamps) >= TIME_STEP_NS).all()
     assert single[0] == T0
     assert single[-1] == T0 + S
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 40), st.integers(1, 30_000_000), st.integers(0, 900_000_000)),
+        min_size=1,
+        max_size=6,
+    )
+)
+@settings(deadline=None)
+def test_stamps_of_even_device_times_need_not_be_made_to_be_the_same(reads):
+    """Runs (samples, distance, time since the read before): all ready at once, late, or just in time."""
+    made, even, falling = DeviceClock(), DeviceClock(), DeviceClock()
+    device, arrival, last = 5 * S, T0, 0
+    for n, step, passed in reads:
+        arrival += passed
+        times = device + step * np.arange(n, dtype=np.int64)
+        device = int(times[-1]) + step
+        want = made.stamps(times, arrival).tolist()
+        assert even.even(int(times[0]), step, n, arrival).tolist() == want
+        assert last < want[0]
+        assert all(a < b for a, b in itertools.pairwise(want))
+        assert want[-1] <= max(arrival, last + n)
+        last = want[-1]
+        fallen = falling.stamps(times[::-1].copy(), arrival).tolist()  # still in order
+        assert all(a < b for a, b in itertools.pairwise(fallen))
 
 
 def test_news_once_an_arrival_and_at_every_change_of_flags():
