@@ -48,9 +48,8 @@ class DeviceClock:
         last_ns = first_ns + (n - 1) * step_ns
         start = first_ns + self._follow(first_ns, last_ns, arrival_ns)
         soonest = start if self._last_t_ns is None else self._last_t_ns + 1
-        if (
-            start + (n - 1) * step_ns <= soonest + n - 1
-        ):  # all of them are behind: as close as can be
+        if last_ns - first_ns + start < soonest + n:
+            # All of them are behind what was stamped: as close as can be.
             start, step_ns = soonest, 1
         t_ns = np.arange(start, start + n * step_ns, step_ns, dtype=np.int64)
         if start < soonest:
